@@ -150,7 +150,7 @@ def publish_plan(key: str, outcomes: Sequence[Outcome]) -> None:
         {"team": outcome.team, **row}
         for outcome in outcomes
         if outcome.plan is not None
-        for row in explain.rows(outcome.plan.changes)
+        for row in explain.plan_rows(outcome.plan)
     ]
     publish_table(key, rows, markdown("{}", explain.summary(outcomes)), PLAN_WIDTHS)
 

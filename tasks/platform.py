@@ -20,7 +20,7 @@ def publish_plan(plan: Plan) -> None:
         *(markdown("{}: {}", str(refusal.id), refusal.reason) for refusal in plan.refusals),
         *(markdown("{} waits: {}", str(wait.id), wait.reason) for wait in plan.waiting),
     ]
-    rows = explain.rows(plan.changes)
+    rows = explain.plan_rows(plan)
     publish_table("platform-plan", rows, joined("\n\n", parts), PLAN_WIDTHS)
 
 

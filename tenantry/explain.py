@@ -83,6 +83,19 @@ def rows(changes: Iterable[Change]) -> list[dict[str, str]]:
     ]
 
 
+def plan_rows(plan: Plan) -> list[dict[str, str]]:
+    """Return a plan as table rows: its changes, then what is no longer declared and stays."""
+    left = [
+        {
+            "action": each.removal,
+            "resource": f"{each.id.system} {each.id.kind}\n{each.id.key}",
+            "fields": f"no longer declared: {each.reason}",
+        }
+        for each in plan.left
+    ]
+    return [*rows(plan.changes), *left]
+
+
 def steps(plan: Plan) -> frozenset[str]:
     """Return each change of a plan as a line with complete values, for comparison only.
 
@@ -124,6 +137,8 @@ def summary(outcomes: Iterable[Outcome], *, applied: bool = False) -> str:
     waiting = sum(len(plan.waiting) for plan in plans)
     unread = sum(outcome.plan is None for outcome in outcomes)
     parts += [f"{refusals} refused"] * bool(refusals) + [f"{waiting} waiting"] * bool(waiting)
+    left = sum(len(plan.left) for plan in plans)
+    parts += [f"{left} no longer declared"] * bool(left)
     parts += [f"{unread} could not be read"] * bool(unread)
     return f"{_counted(outcomes)}: {', '.join(parts) or 'nothing to do'}."
 
@@ -151,7 +166,7 @@ def _team(outcome: Outcome) -> list[RenderableType]:
     if outcome.plan is None:
         return [Text(f"{title}: cannot be read: {outcome.error}", style="red"), Text()]
     plan = outcome.plan
-    if plan.is_empty and not plan.waiting:
+    if plan.is_empty and not plan.waiting and not plan.left:
         return [Text(f"{title}: in sync", style="dim"), Text()]
     shown = Table(title=title, title_justify="left", title_style="bold", expand=False)
     shown.add_column("")
@@ -165,6 +180,9 @@ def _team(outcome: Outcome) -> list[RenderableType]:
         shown.add_row("[red]! refused[/]", escape(str(refusal.id)), escape(refusal.reason))
     for wait in plan.waiting:
         shown.add_row("[cyan]… waiting[/]", escape(str(wait.id)), escape(wait.reason))
+    for each in plan.left:
+        reason = f"no longer declared: {each.reason}"
+        shown.add_row(f"[yellow]· {each.removal}[/]", escape(str(each.id)), escape(reason))
     return [shown, Text()]
 
 
@@ -195,6 +213,10 @@ def _document(outcome: Outcome) -> dict[str, Any]:
         ],
         "refused": [{"resource": str(r.id), "reason": r.reason} for r in plan.refusals],
         "waiting": [{"resource": str(w.id), "reason": w.reason} for w in plan.waiting],
+        "no_longer_declared": [
+            {"resource": str(each.id), "removal": each.removal, "reason": each.reason}
+            for each in plan.left
+        ],
     }
 
 

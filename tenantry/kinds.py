@@ -5,13 +5,14 @@ The package of each system defines its kinds in the module `kinds`. No other cod
 name, so a new kind changes only the package that observes and applies it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from tenantry.declared import Team
+    from tenantry.declared import Platform, Team
     from tenantry.declared.faults import Place
+    from tenantry.resources import Live
 
 Stage = Literal[
     "Kubernetes", "Keycloak", "Harbor", "Credentials", "Istio", "Clean up", "Mark as applied"
@@ -33,12 +34,26 @@ used them was changed. The mark that everything is applied is last.
 """
 
 
+Removal = Literal["at once", "retired", "on request", "kept"]
+"""What happens to a resource of Tenantry that is no longer declared.
+
+- `at once`: the next onboarding deletes it. It grants or limits access, and holds no data.
+- `retired`: it stops working, at once or after an overlap, and is deleted later.
+- `on request`: it stays, with a finding of drift, until a person names it in `remove`.
+- `kept`: it stays, with a finding of drift that names the command which deletes it.
+"""
+
+
 def _no_place(team: "Team", key: str, field: str) -> "Place":
     return ()
 
 
 def _no_platform_place(key: str) -> "Place":
     return ()
+
+
+def _unexplained(owner: "Team | Platform", key: str, live: "Live") -> str:
+    return ""
 
 
 @dataclass(frozen=True, order=True)
@@ -50,11 +65,11 @@ class Kind:
         name: its name, as plans, reports and ignore rules show it.
         stage: the stage that creates and updates it; None if Tenantry only observes it.
         deletion_stage: the stage that deletes it, if it is another one.
-        prunable: whether Tenantry deletes a resource with its mark that is no longer declared. Only
-            for kinds that hold no data and whose deletion does not revoke access.
-        removable: whether drift remediation can delete an undeclared resource. Projects, groups and
-            namespaces are not removable: they hold a team's data, and drift remediation does not
-            remove teams.
+        removal: what happens to a resource with Tenantry's mark that is no longer declared.
+        retired_fields: the fields that onboarding writes to such a resource of a `retired` kind.
+        explain_left: returns what the plan and the finding say about such a resource while it
+            exists, given its owner, its key and its observed state. The text is empty if the resource
+            is part of a declared one.
         needed_for_access: whether people or workloads lose access if it is missing.
         grants_access: whether an undeclared resource gives access to someone.
         access_fields: globs of the fields that decide who has access.
@@ -74,8 +89,13 @@ class Kind:
     name: str
     stage: Stage | None = field(default=None, compare=False)
     deletion_stage: Stage | None = field(default=None, compare=False, kw_only=True)
-    prunable: bool = field(default=False, compare=False, kw_only=True)
-    removable: bool = field(default=False, compare=False, kw_only=True)
+    removal: Removal = field(default="kept", compare=False, kw_only=True)
+    retired_fields: Mapping[str, Any] = field(
+        default_factory=dict, compare=False, kw_only=True, repr=False
+    )
+    explain_left: Callable[["Team | Platform", str, "Live"], str] = field(
+        default=_unexplained, compare=False, kw_only=True, repr=False
+    )
     needed_for_access: bool = field(default=False, compare=False, kw_only=True)
     grants_access: bool = field(default=False, compare=False, kw_only=True)
     access_fields: tuple[str, ...] = field(default=(), compare=False, kw_only=True)
@@ -89,6 +109,11 @@ class Kind:
     platform_place: Callable[[str], "Place"] = field(
         default=_no_platform_place, compare=False, kw_only=True, repr=False
     )
+
+    @property
+    def is_removable(self) -> bool:
+        """Whether drift remediation can delete an undeclared resource."""
+        return self.removal != "kept"
 
     def __str__(self) -> str:
         return self.name

@@ -11,7 +11,7 @@ from tenantry.declared.platform import Platform
 from tenantry.declared.policy_text import grant_text
 from tenantry.declared.team import Team
 from tenantry.errors import NotOurs, SystemRefused, TenantryError
-from tenantry.kinds import STAGES, Kind, Stage
+from tenantry.kinds import STAGES, Kind, Removal, Stage
 from tenantry.resources import (
     MARK_PREFIXES,
     PLATFORM,
@@ -92,6 +92,20 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class Left:
+    """A resource of Tenantry that is no longer declared, and that the plan does not delete."""
+
+    id: Id
+    reason: str
+    """Why it is still there, and how it is deleted."""
+
+    @property
+    def removal(self) -> Removal:
+        """What happens to it."""
+        return self.id.kind.removal
+
+
+@dataclass(frozen=True)
 class Plan:
     """The changes for one team, or for the platform, in order."""
 
@@ -103,6 +117,8 @@ class Plan:
     """Resources that cannot be created yet, and what they wait for; a later run creates them."""
     withheld: tuple[Change, ...] = ()
     """The differences within an object that must not be changed; in a partial plan only."""
+    left: tuple[Left, ...] = ()
+    """The resources that are no longer declared, and are not deleted by the plan."""
 
     @property
     def is_of_platform(self) -> bool:
@@ -202,9 +218,11 @@ def make_plan(
             barred.add(resource.id)
             refused.add(resource.id)
             refusals.append(step)
-    changes += _deletions(name, {resource.id for resource in wanted}, observed)
+    declared = {resource.id for resource in wanted}
+    changes += _removals(name, declared, observed)
     changes.sort(key=lambda change: STAGES.index(change.stage))
-    return Plan(name, tuple(changes), tuple(refusals), tuple(waiting), tuple(withheld))
+    left = tuple(_left(owner, declared, observed))
+    return Plan(name, tuple(changes), tuple(refusals), tuple(waiting), tuple(withheld), left)
 
 
 def _withheld(resource: Resource, live: Live | None) -> Iterator[Change]:
@@ -317,11 +335,26 @@ def may_adopt(
     )
 
 
-def _deletions(team: str, wanted: Collection[Id], observed: Observed) -> Iterator[Change]:
-    """Yield the deletions of objects with the owner's mark that are no longer declared."""
+def _removals(team: str, declared: Collection[Id], observed: Observed) -> Iterator[Change]:
+    """Yield the changes of objects with the owner's mark that are no longer declared."""
     for id, live in observed.marked(team):
-        if id not in wanted and id.kind.prunable:
+        if id in declared:
+            continue
+        fields = id.kind.retired_fields
+        if id.kind.removal == "at once":
             yield Change("delete", Resource(id, {}), (), live)
+        elif fields and (found := tuple(compare(fields, live.fields))):
+            yield Change("update", Resource(id, fields), found, live)
+
+
+def _left(owner: Owner, declared: Collection[Id], observed: Observed) -> Iterator[Left]:
+    """Yield the other objects with the owner's mark that are no longer declared."""
+    name = owner.name if isinstance(owner, Team) else PLATFORM
+    for id, live in observed.marked(name):
+        if id in declared or id.kind.removal == "at once":
+            continue
+        if reason := id.kind.explain_left(owner, id.key, live):
+            yield Left(id, reason)
 
 
 def _beyond_marks(kind: Kind, found: Iterable[Difference]) -> Iterator[Difference]:

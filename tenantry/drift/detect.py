@@ -220,7 +220,7 @@ class _Detection:
         cautious = self._without_adoption.get(plan.team, plan)
         without = {change.id for change in cautious.changes}
         for change in plan.changes:
-            if change.action != "delete":  # reported as an extra
+            if change.id in self._desired:  # all others are reported as extras
                 yield from self._difference(
                     plan.team,
                     change.resource,

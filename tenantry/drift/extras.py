@@ -86,7 +86,7 @@ class Extras:
         mark = "has Tenantry's mark" if live.marked else "does not have Tenantry's mark"
         is_known = not team or team in self._state.names
         subject = "it is not declared" if is_known else "it and its team are not declared"
-        remedy: Action | None = "delete" if live.marked and id.kind.removable else None
+        remedy: Action | None = "delete" if live.marked and id.kind.is_removable else None
         advice = ""
         if id in self.retired:
             remedy = None
@@ -95,7 +95,7 @@ class Extras:
                 "with its Secrets. To delete it now, add it to 'remove'."
             )
         elif remedy is None:
-            how = "with 'remove'" if id.kind.removable else "by hand"
+            how = "with 'remove'" if id.kind.is_removable else "by hand"
             advice = f"Declare it, or delete it {how}."
         return Finding(
             "extra",

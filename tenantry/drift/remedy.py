@@ -87,13 +87,14 @@ def choose(detected: Detected, remediate: Remediate, remove: Collection[str] = (
         cautious = remediate == "safe"
         plan = detected.without_adoption.get(full.team, full) if cautious else full
         taken = [c for c in plan.changes if c.id.system in asked and _takes(c, remediate)]
+        taken = [c for c in taken if c.id not in detected.extras]  # selected below
         taken = [c for c in taken if not (c.resource.cluster_wide and c.id in shared)]
         shared |= {change.id for change in taken if change.resource.cluster_wide}
         if not _is_whole(detected, plan, taken):
             taken = [change for change in taken if change.stage != "Mark as applied"]
         plans[plan.team] = taken
     for id, live in detected.extras.items():
-        marked = remediate == "all" and live.marked and id.kind.removable
+        marked = remediate == "all" and live.marked and id.kind.is_removable
         if (marked and id not in detected.retired) or id in named:
             plans.setdefault(live.team or PLATFORM, []).append(_removal(id, live))
     return Remedy(tuple(Plan(team, tuple(taken)) for team, taken in plans.items() if taken))
@@ -119,7 +120,7 @@ def _named(detected: Detected, remove: Collection[str]) -> Iterator[Id]:
                 f"Cannot remove '{text}': it is not among the extras that this run has found "
                 f"({found}). Nothing was changed."
             )
-        if not known[text].kind.removable:
+        if not known[text].kind.is_removable:
             raise TenantryError(
                 f"Cannot remove '{text}': it contains resources of a team. Delete it by hand. "
                 "Nothing was changed."
@@ -136,6 +137,7 @@ def _takes(change: Change, remediate: Remediate) -> bool:
 def _is_whole(detected: Detected, plan: Plan, taken: Sequence[Change]) -> bool:
     """Return whether the selected changes bring a team completely in sync."""
     wanted = {change.id for change in plan.changes if change.action != "delete"}
+    wanted -= detected.extras.keys()
     others = {c.id for c in plan.changes if c.resource.cluster_wide}
     read = detected.observed.failure(plan.team) is None
     return read and wanted - others <= {change.id for change in taken}

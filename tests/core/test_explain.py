@@ -11,7 +11,7 @@ from rich.console import Console
 from tenantry import explain
 from tenantry.errors import SystemUnavailable
 from tenantry.outcomes import Outcome
-from tenantry.plan import Change, Plan, Refusal
+from tenantry.plan import Change, Left, Plan, Refusal
 from tenantry.resources import Amount, Difference, Elapsed, Exactly, Id, Live, Resource
 from tenantry.systems.harbor import kinds
 from tenantry.systems.kubernetes.kinds import ROLE_BINDING
@@ -89,6 +89,7 @@ def test_the_table_shows_each_change_refusal_and_wait() -> None:
         (CREATE, UPDATE, change("replace"), change("delete"), change("adopt", MARK, live=Live({}))),
         (Refusal(MEMBER, "it is [bold]theirs[/]"),),
         (Refusal(MEMBER, "for the user"),),
+        left=(Left(PROJECT, "it holds [bold]images[/]"),),
     )
     text = shown(Outcome("shop", plan), Outcome("data", Plan("data")))
     lines = [" ".join(line.replace("│", " ").split()) for line in text.splitlines()]
@@ -100,12 +101,15 @@ def test_the_table_shows_each_change_refusal_and_wait() -> None:
     assert "» adopt harbor/project/team-shop mark: (none) → tenantry" in lines
     assert "! refused harbor/member/team-shop/people it is [bold]theirs[/]" in lines
     assert "… waiting harbor/member/team-shop/people for the user" in lines
+    assert "· kept harbor/project/team-shop no longer declared: it holds [bold]images[/]" in lines
     assert "Team data: in sync" in lines
     assert lines[-1] == (
-        "2 teams: 1 to adopt, 1 to create, 1 to update, 1 to replace, 1 to delete, 1 refused, 1 waiting."
+        "2 teams: 1 to adopt, 1 to create, 1 to update, 1 to replace, 1 to delete, 1 refused, "
+        "1 waiting, 1 no longer declared."
     )
     assert explain.summary([Outcome("shop", plan)], applied=True) == (
-        "1 team: 1 adopted, 1 created, 1 updated, 1 replaced, 1 deleted, 1 refused, 1 waiting."
+        "1 team: 1 adopted, 1 created, 1 updated, 1 replaced, 1 deleted, 1 refused, 1 waiting, "
+        "1 no longer declared."
     )
 
 
@@ -145,7 +149,13 @@ def test_the_document_has_everything_in_full_and_is_json() -> None:
         Difference("c", 1.5, True),
         live=Live({}, handle="never shown"),
     )
-    plan = Plan("shop", (made,), (Refusal(MEMBER, "theirs"),), (Refusal(PROJECT, "soon"),))
+    plan = Plan(
+        "shop",
+        (made,),
+        (Refusal(MEMBER, "theirs"),),
+        (Refusal(PROJECT, "soon"),),
+        left=(Left(PROJECT, "images"),),
+    )
     document = explain.document([Outcome("shop", plan)])
     assert json.loads(json.dumps(document)) == [
         {
@@ -165,6 +175,9 @@ def test_the_document_has_everything_in_full_and_is_json() -> None:
             ],
             "refused": [{"resource": "harbor/member/team-shop/people", "reason": "theirs"}],
             "waiting": [{"resource": "harbor/project/team-shop", "reason": "soon"}],
+            "no_longer_declared": [
+                {"resource": "harbor/project/team-shop", "removal": "kept", "reason": "images"}
+            ],
         }
     ]
 

@@ -1,8 +1,9 @@
 """The kinds of resources in Harbor."""
 
-from tenantry.declared import Team
+from tenantry.declared import Platform, Team
 from tenantry.declared.faults import Place
 from tenantry.kinds import Kind
+from tenantry.resources import Live
 
 
 def _project(team: Team, key: str, field: str) -> Place:
@@ -35,6 +36,21 @@ def _configuration(key: str) -> Place:
     return ("harbor", "configuration" if key == "settings" else "single_sign_on")
 
 
+def _retired_robot(owner: Team | Platform, key: str, live: Live) -> str:
+    """Return how rotation retires a robot, if its team no longer declares the robot's purpose."""
+    purpose, _, side = key.partition("/")[2].rpartition("-")
+    if isinstance(owner, Platform) or purpose in owner.active_robots or side not in ("a", "b"):
+        return ""
+    lifetime = live.fields["lifetime"]
+    if live.fields["disabled"] or lifetime.has_ended:
+        return "rotate-robots retires it: it no longer works, and is deleted a week after it is disabled"
+    end = f", and until {lifetime.end:%Y-%m-%d %H:%M} UTC at the latest" if lifetime.end else ""
+    return (
+        "rotate-robots retires it: it works for 24 to 48 hours after the next daily run"
+        f"{end}; it is deleted a week later, with its Secrets"
+    )
+
+
 PROJECT = Kind(
     "harbor",
     "project",
@@ -47,7 +63,7 @@ MEMBER = Kind(
     "harbor",
     "member",
     "Harbor",
-    removable=True,
+    removal="at once",
     needed_for_access=True,
     grants_access=True,
     access_fields=("role",),
@@ -58,7 +74,7 @@ USER_MEMBER = Kind(
     "harbor",
     "user member",
     deletion_stage="Harbor",
-    removable=True,
+    removal="on request",
     needed_for_access=True,
     grants_access=True,
     place=_in_harbor,
@@ -68,7 +84,8 @@ ROBOT = Kind(
     "harbor",
     "robot",
     "Credentials",
-    removable=True,
+    removal="retired",
+    explain_left=_retired_robot,
     needed_for_access=True,
     grants_access=True,
     access_fields=("access", "disabled"),
@@ -76,9 +93,9 @@ ROBOT = Kind(
     health_fields=("disabled", "expiry"),
     place=_robot,
 )
-RETENTION_POLICY = Kind("harbor", "retention policy", "Harbor", place=_retention)
+RETENTION_POLICY = Kind("harbor", "retention policy", "Harbor", removal="at once", place=_retention)
 IMMUTABLE_TAG_RULE = Kind(
-    "harbor", "immutable-tag rule", "Harbor", removable=True, place=_immutable_tags
+    "harbor", "immutable-tag rule", "Harbor", removal="at once", place=_immutable_tags
 )
 CONFIGURATION = Kind(
     "harbor",

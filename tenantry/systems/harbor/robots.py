@@ -115,6 +115,16 @@ class Lifetime:
         return Elapsed(days_off(left), f"on {self._end}")
 
     @property
+    def end(self) -> datetime | None:
+        """When the robot expires; None if it never does."""
+        return self._end
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the robot has expired."""
+        return 0 <= self._days <= self._age
+
+    @property
     def fixed(self) -> str:
         """The lifetime as a text that does not change as time passes."""
         if self._days < 0:

@@ -79,23 +79,19 @@ NAMESPACE_MARK = Kind(
 )
 """The annotation of a team's namespace that records that everything is applied."""
 TERMINATING_NAMESPACE = Kind("kubernetes", "Terminating namespace", place=_namespace)
-RESOURCE_QUOTA = Kind(
-    "kubernetes", "ResourceQuota", "Kubernetes", prunable=True, removable=True, place=_quota
-)
+RESOURCE_QUOTA = Kind("kubernetes", "ResourceQuota", "Kubernetes", removal="at once", place=_quota)
 LIMIT_RANGE = Kind(
     "kubernetes",
     "LimitRange",
     "Kubernetes",
-    prunable=True,
-    removable=True,
+    removal="at once",
     place=_inside("limits"),
 )
 NETWORK_POLICY = Kind(
     "kubernetes",
     "NetworkPolicy",
     "Kubernetes",
-    prunable=True,
-    removable=True,
+    removal="at once",
     needed_for_access=True,
     access_fields=("spec*",),
     place=_network_policy,
@@ -104,8 +100,7 @@ ROLE_BINDING = Kind(
     "kubernetes",
     "RoleBinding",
     "Kubernetes",
-    prunable=True,
-    removable=True,
+    removal="at once",
     needed_for_access=True,
     grants_access=True,
     access_fields=("roleRef*", "subjects*"),
@@ -124,7 +119,7 @@ SECRET = Kind(
     "kubernetes",
     "Secret",
     "Credentials",
-    removable=True,
+    removal="retired",
     needed_for_access=True,
     access_fields=("type", "client_id"),
     immutable_fields=("type",),
