@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tenantry.declared import Team
-from tenantry.errors import NotOurs, SystemUnavailable
+from tenantry.errors import InvalidResponse, NotOurs, SystemUnavailable
 from tenantry.kinds import Kind, Stage
 from tenantry.plan import Plan, make_plan, may_adopt, refuse
 from tenantry.resources import (
@@ -27,6 +27,7 @@ from tenantry.systems.kubernetes.kinds import NAMESPACE_MARK
 
 THING = Id(PROJECT, "team-shop")
 PART = Id(MEMBER, "team-shop/people")
+OTHER = Id(MEMBER, "team-shop/others")
 MARK = Id(NAMESPACE_MARK, "team-shop")
 LABEL = "app.kubernetes.io/managed-by"
 
@@ -346,3 +347,34 @@ def test_the_mark_is_withheld_while_something_waits_and_waiting_is_no_work() -> 
     assert [(wait.id, wait.reason) for wait in made.waiting] == [(THING, "for the user")]
     assert made.is_empty
     refuse(made)
+
+
+# Parts of an object that is not ours
+
+
+def test_a_partial_plan_withholds_the_parts_of_an_object_that_is_not_ours() -> None:
+    observed = Observed()
+    observed.live |= {THING: Live({"a": 1}, ours=False), PART: Live({"b": 1})}
+    parts = [wanted({"b": 2}, PART, (THING,)), wanted({"b": 2}, OTHER, (THING,))]
+    team = Team.model_validate({"name": "shop"})
+
+    made = make_plan(team, [wanted({"a": 1}), *parts], observed, partial=True)
+
+    assert made.changes == ()
+    assert [refusal.id for refusal in made.refusals] == [THING]
+    assert [(change.id, change.action) for change in made.withheld] == [
+        (PART, "update"),
+        (OTHER, "create"),
+    ]
+
+
+def test_an_answer_of_an_unknown_form_is_an_invalid_response_of_its_system() -> None:
+    observed = Observed()
+    answer: dict[str, Any] = {}
+    with observed.capture_errors(THING, "shop"):
+        _ = answer["metadata"]["public"]
+
+    error = observed.failure("shop")
+    assert isinstance(error, InvalidResponse)
+    assert str(error).startswith("Harbor: ")
+    assert "an answer of an unexpected form (KeyError" in str(error)

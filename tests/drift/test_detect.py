@@ -4,16 +4,21 @@ import base64
 import random
 import re
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
+from tenantry import declared, drift
+from tenantry.declared import Team
 from tenantry.drift.findings import SYSTEMS, Finding, SystemName
+from tenantry.errors import SystemUnavailable
 from tenantry.onboarding import configure
+from tenantry.plan import Plan
 from tenantry.sandbox import Sandbox
 from tests.drift.catalogue import findings_of
-from tests.drift.watch import DATA, SHOP, Watched, remediate
-from tests.support.harness import PLATFORM, Data, FaultySandbox
+from tests.drift.watch import DATA, SHOP, Watched, remediate, remediate_under_lock
+from tests.support.harness import PLATFORM, Data, FaultySandbox, write
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -368,6 +373,69 @@ def test_an_invalid_object_costs_its_own_finding(watched: Watched) -> None:
     assert len(found) == 2
 
 
+def test_a_team_that_cannot_be_planned_costs_its_own_findings(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for project in watched.sandbox.harbor.projects.values():
+        project.metadata["public"] = "true"
+    real = watched.systems.plan
+    failures: list[Exception] = []
+
+    def plan(team: Team, *args: Any, **options: Any) -> Plan:
+        if team.name == "shop":
+            raise failures[0]
+        return real(team, *args, **options)
+
+    monkeypatch.setattr(watched.systems, "plan", plan)
+    for failure, system in (
+        (SystemUnavailable("keycloak", "GET /users", "no answer"), "keycloak"),
+        (ValueError("an unexpected error"), "harbor"),
+    ):
+        failures[:] = [failure]
+        report = watched.report()
+
+        assert findings_of(report) == {
+            f"unreadable {system}/team/shop",
+            "changed harbor/project/team-data",
+        }
+        (unread,) = report.unreadable
+        assert unread.team == "shop"
+
+
+@pytest.mark.parametrize("groups", [{"Admins": "nobody"}, {"Admins": "nobody", "Ops": "gone"}])
+def test_a_name_in_platform_yaml_that_leads_to_no_group_is_a_finding_at_its_line(
+    watched: Watched, groups: Data
+) -> None:
+    provider = {"group_name": "k8s-{group}", "groups": groups}
+    write(
+        watched.folder,
+        SHOP,
+        DATA,
+        platform=_platform(keycloak={"external_providers": {"corp": provider}}),
+    )
+    watched.state = declared.read(watched.folder)
+    watched.watch()
+    found = {str(each.resource): each for each in watched.report().findings}
+    finding = found["declared state/platform file/platform.yaml"]
+
+    assert (finding.class_, finding.team) == ("unreadable", "")
+    assert all(f"no team has the group '{group}'" in finding.detail for group in groups.values())
+    lines = (watched.folder / "platform.yaml").read_text().splitlines()
+    assert "Admins" in lines[finding.location.line - 1]
+
+
+def test_a_faulty_file_is_a_finding_of_the_team_that_it_names(watched: Watched) -> None:
+    (watched.folder / "teams" / "shop.yaml").unlink()
+    (watched.folder / "teams" / "store.yaml").write_text("name: shop\ncolour: red\n")
+    watched.state = declared.read(watched.folder)
+    watched.watch()
+    finding = one(watched)
+
+    assert str(finding.resource) == "declared state/team file/teams/store.yaml"
+    assert finding.team == "shop"
+    assert "its team is left out and was not compared" in finding.detail
+
+
 def test_while_the_secrets_are_unreadable_the_other_robot_of_a_pair_is_not_an_extra(
     watched: Watched,
 ) -> None:
@@ -474,6 +542,19 @@ def test_a_rule_for_a_field_leaves_the_others(watched: Watched) -> None:
     finding = one(watched)
 
     assert [each.field for each in finding.fields] == ["public"]
+
+
+def test_an_ignored_field_does_not_determine_the_class_of_a_finding(watched: Watched) -> None:
+    robot = robot_of(watched, "ci-a")
+    robot.expires_at -= 87 * 86400
+    ignoring(watched, {"kind": "robot", "field": "expiry", "reason": "a campaign"})
+    report = watched.report("shop")
+    assert report.findings == ()
+    assert [ignored.finding.class_ for ignored in report.ignored] == ["broken"]
+
+    robot.permissions[0].access[:] = [("repository", "pull")]
+    finding = one(watched)
+    assert (finding.class_, str(finding.resource)) == ("changed", "harbor/robot/team-shop/ci-a")
 
 
 def test_a_teams_own_rule_is_for_its_own_findings(watched: Watched) -> None:
@@ -587,6 +668,32 @@ def test_no_finding_shows_a_secret(watched: Watched) -> None:
 
     assert "Secret" in text
     assert not [value for value in held if len(value) > 15 and value in text]
+
+
+def test_a_plan_that_changes_during_its_approval_is_approved_again(watched: Watched) -> None:
+    projects = watched.sandbox.harbor.projects
+    projects["team-shop"].metadata["public"] = "true"
+    approved: list[set[str]] = []
+
+    def approve(remedy: drift.Remedy) -> bool:
+        approved.append({str(change.id) for plan in remedy.plans for change in plan.changes})
+        projects["team-shop"].metadata["auto_scan"] = "false"
+        return True
+
+    result = drift.remediate(
+        watched.detect(),
+        drift.Order("safe"),
+        detect_again=watched.detect,
+        remediate_teams=partial(remediate_under_lock, watched.systems),
+        approve=approve,
+    )
+
+    assert approved == [{"harbor/project/team-shop"}] * 2
+    assert [(each.name, len(each.done), each.differs) for each in result.teams] == [
+        ("shop", 1, False)
+    ]
+    assert (result.note, result.error) == ("", None)
+    assert findings_of(watched.report()) == set()
 
 
 # Costs

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from importlib.resources import files
@@ -209,6 +210,21 @@ def test_the_page_has_one_row_per_finding_and_cuts_long_values_in_the_middle(
     assert f"{'x' * 28} … {'y' * 28}" in text
     assert "is not there yet" in text
     assert 'data-team="(platform)"' in text
+    assert 'data-team="t0"' in text
+
+
+def test_the_page_groups_findings_that_differ_in_the_same_first_two_fields() -> None:
+    def fields(*names: str) -> tuple[Difference, ...]:
+        return tuple(Difference(name, 1, 2) for name in names)
+
+    kinds = (fields("a", "b", "c"), fields("a", "b", "d"))
+    shown = report(*(finding(number, fields=kinds[number % 2]) for number in range(62)))
+    text = write("html", shown, History.empty().after(shown))
+    row = text.partition("Similar findings")[2].partition("</tbody>")[0]
+
+    assert row.count("<code>") == 1
+    assert "<code>a, b</code>" in row
+    assert ">62<" in row
 
 
 def test_the_page_of_a_platform_in_sync_reports_it() -> None:
@@ -237,6 +253,55 @@ def test_the_table_has_the_most_severe_first_and_how_long_each_is_open(history: 
     assert text.splitlines()[-1].endswith("7 findings (4 critical, 2 warning, 1 info).")
 
 
+@pytest.mark.parametrize(
+    ("hours", "age"), [(0.01, "<1 min"), (0.5, "30 min"), (5.5, "5 h"), (49, "2 d")]
+)
+def test_the_table_has_the_age_of_a_finding_in_its_largest_unit(hours: float, age: str) -> None:
+    since = NOW - timedelta(hours=hours)
+
+    assert terminal.age(since, NOW) == age
+
+
+def test_the_table_has_the_fields_and_the_detail_of_a_finding() -> None:
+    fields = tuple(Difference(f"f{number}", 1, 2) for number in range(6))
+    cut = terminal.describe(finding(fields=fields, detail="it was changed by hand"))
+
+    assert cut.splitlines()[-2:] == ["… and 2 more fields", "it was changed by hand"]
+    assert terminal.describe(finding()) == "public: true → false"
+
+
+def test_the_table_counts_the_findings_of_each_team_by_class() -> None:
+    shown = report(finding(1), finding(1, class_="missing", fields=()), finding(team=""))
+    text = printed(shown, History.empty().after(shown))
+    rows = [
+        tuple(cell.strip() for cell in line.split("│")[1:-1])
+        for line in text.partition("By team")[2].splitlines()
+        if line.startswith("│")
+    ]
+
+    assert [(row[0], row[-1], sorted(filter(None, row[1:-1]))) for row in rows] == [
+        ("t1", "2", ["1", "1"]),
+        ("(platform)", "1", ["1"]),
+    ]
+
+
+def test_the_reports_for_people_show_what_waits_and_why() -> None:
+    waits = [Refusal(Id(GROUP_MEMBER, f"team-t0/u{n}"), "is not there yet") for n in range(11)]
+    shown = report(waiting=tuple(("t0", each) for each in waits))
+    history = History.empty().after(shown)
+
+    text = printed(shown, history)
+    assert text.count("is not there yet") == 3
+    assert "Waiting: keycloak/group member/team-t0/u0: is not there yet" in text
+    assert "… and 8 more waiting." in text
+
+    page = summary.page(shown, history)
+    assert page.count("is not there yet") == 10
+    assert "## Waiting" in page
+    assert "… and 1 more" in page
+    assert "Waiting" not in summary.page(report(), history)
+
+
 def test_500_similar_findings_are_grouped() -> None:
     history = History.empty().after(MANY)
     text = printed(MANY, history)
@@ -253,6 +318,16 @@ def test_the_markdown_summary_is_short_with_500_findings() -> None:
     assert len(text.splitlines()) < 70
     assert "… and 490 more teams" in text
     assert "500 findings (500 critical)" in text
+
+
+def test_the_markdown_summary_shows_the_number_of_findings_of_each_run() -> None:
+    history = History.empty().after(report(now=NOW - timedelta(days=2)))
+    assert "Findings of the last" not in summary.page(report(), history), "one run is no trend"
+
+    history = history.after(report(finding(0), now=NOW - timedelta(days=1)))
+    last = report(*(finding(number) for number in range(8)))
+    page = summary.page(last, history.after(last))
+    assert "## Findings of the last 3 runs\n\n`·▁█`" in page
 
 
 # History
@@ -294,6 +369,18 @@ def test_findings_outside_of_the_run_stay_open(later: Report) -> None:
     history = History.empty().after(report(finding(0))).after(later)
 
     assert finding(0).id in history.open_since()
+
+
+def test_a_credential_that_was_not_tested_stays_broken_in_the_history() -> None:
+    broken = finding(0, class_="broken", fields=(Difference("credential", "rejected", "accepted"),))
+    scope = report().scope
+    history = History.empty().after(report(broken, finding(0)))
+
+    tested = history.after(report(scope=replace(scope, credentials=True)))
+    untested = history.after(report(scope=replace(scope, credentials=False)))
+
+    assert tested.open_since() == {}
+    assert untested.open_since().keys() == {broken.id}
 
 
 def test_a_finding_that_reappears_is_a_new_episode_and_its_field_is_noisy() -> None:
