@@ -5,10 +5,12 @@ import json
 
 import pytest
 
+from tenantry.rotation.observe import _Observation
 from tests.support.harness import PLATFORM, Bench
 from tests.support.rotation_harness import (
     PULL,
     all_work,
+    change_secret,
     clear_faults,
     inject_fault,
     logins,
@@ -38,6 +40,60 @@ def test_a_dead_credential_during_an_overlap_is_renewed_and_the_old_robot_stays(
     assert only(run(pull)).robot == "pull-b"
     pairs_are_in_order(pull)
     assert all_work(pull, first)
+
+
+def test_a_disabled_robot_during_an_overlap_is_created_again_and_the_old_robot_stays(
+    pull: Bench,
+) -> None:
+    first = logins(pull)
+    run(pull)
+    number = robots(pull)["pull-b"].id
+    robots(pull)["pull-b"].disabled = True
+    outcome = only(run(pull))
+    assert (outcome.robot, outcome.why, outcome.error) == ("pull-b", "broken", None)
+    assert robots(pull)["pull-b"].id != number
+    pairs_are_in_order(pull)
+    assert all_work(pull, first)
+
+
+def test_a_secret_that_was_deleted_during_an_overlap_is_written_and_the_old_robot_stays(
+    pull: Bench,
+) -> None:
+    first = logins(pull)
+    run(pull)
+    pull.sandbox.kubernetes.delete("Secret", "harbor-pull", "team-shop")
+    outcome = only(run(pull))
+    assert (outcome.robot, outcome.rotated, outcome.error) == ("pull-b", True, None)
+    pairs_are_in_order(pull)
+    assert all_work(pull, first)
+
+
+def test_a_credential_that_harbor_accepts_again_is_not_replaced(
+    pull: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Harbor rejected it when it was observed, and accepts it when its robot would be renewed."""
+    run(pull)
+    before = logins(pull)
+    monkeypatch.setattr(_Observation, "_find_working", lambda *args: None)
+    outcome = only(run(pull))
+    assert "Harbor accepts 'robot$team-shop+pull-b' again" in str(outcome.error)
+    assert not outcome.rotated
+    assert logins(pull) == before
+    assert all_work(pull, before)
+
+
+@pytest.mark.parametrize("is_valid", [True, False])
+def test_the_outcome_distinguishes_a_rejected_credential_from_an_invalid_secret(
+    is_valid: bool, bench: Bench
+) -> None:
+    bench.declare({**PULL, "robots": {"pull": {"expiry_days": 30}, "ci": None}}).onboard()
+    if is_valid:
+        bench.systems.harbor_client.patch(f"/robots/{robots(bench)['pull-a'].id}", {})
+        problem = "Harbor rejects the credential in Secret team-shop/harbor-pull"
+    else:
+        change_secret(bench, data={".dockerconfigjson": "e30="})
+        problem = "Secret team-shop/harbor-pull holds no valid credential for "
+    assert only(run(bench)).note.startswith(problem)
 
 
 def test_a_robot_that_harbor_rejects_temporarily_is_not_deleted(pull: Bench) -> None:

@@ -142,6 +142,15 @@ def test_a_robot_that_never_expires_is_rotated_on_request_only(bench: Bench) -> 
     assert robots(bench)["pull-b"].duration == -1
 
 
+def test_a_robot_that_expires_after_a_day_is_rotated_before_it_does(bench: Bench) -> None:
+    bench.declare({"name": "shop", "robots": {"pull": {"expiry_days": 1}, "ci": None}})
+    bench.onboard()
+    spoil(bench, "{")
+    assert run(bench)["shop/pull"].rotated
+    assert robots(bench)["pull-b"].duration == 1
+    assert bench.can_log_in("harbor-pull")
+
+
 def test_a_run_for_other_teams_leaves_it_alone(shop: Bench) -> None:
     spoil(shop, "{")
     pass_time(shop, days=28)

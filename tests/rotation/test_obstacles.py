@@ -7,9 +7,10 @@ from pydantic import SecretStr
 
 from tenantry.connections import HarborAccount
 from tenantry.errors import NotEffective, NotOurs, SystemRefused, SystemUnavailable
+from tenantry.marks import MARK
 from tenantry.systems.harbor.client import HarborClient
 from tenantry.systems.health import check_harbor
-from tests.support.harness import Bench
+from tests.support.harness import Bench, Data, granted
 from tests.support.rotation_harness import (
     PULL,
     all_work,
@@ -118,6 +119,60 @@ def test_a_secret_of_another_owner_stops_the_rotation_before_any_change(pull: Be
     assert "Tenantry did not create" in str(outcome.error)
     assert isinstance(outcome.error, NotOurs)
     assert pull.sandbox.requests.writes() == 0
+
+
+def test_a_robot_whose_secret_cannot_be_written_is_disabled_when_it_is_far_too_old(
+    bench: Bench,
+) -> None:
+    """Otherwise a team could keep its credential forever: it only has to change its Secret."""
+    endless = {"expiry_days": "never", "rotation": {"max_age_days": 20}}
+    bench.declare({**PULL, "robots": {"pull": endless, "ci": None}}).onboard()
+    login = bench.login("harbor-pull")
+    theirs = {"name": "harbor-pull", "namespace": "team-shop"}
+    change_secret(bench, metadata=theirs, data={".dockerconfigjson": "e30="})
+    pass_time(bench, days=20)
+    assert only(run(bench)).done == ()
+    assert bench.systems.harbor_client.accepts(*login)
+    pass_time(bench, days=4)
+    outcome = only(run(bench))
+    assert outcome.done == ("disabled pull-a",)
+    assert "Tenantry did not create" in str(outcome.error)
+    assert not bench.systems.harbor_client.accepts(*login)
+    assert only(run(bench)).done == ()
+
+
+@pytest.mark.parametrize("level", ["system", "a future level"])
+def test_only_the_robots_of_the_project_show_that_it_belongs_to_another_platform(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, level: str
+) -> None:
+    """The marks of an earlier release do not name the platform. Robots outside of the project do
+    not show its owner, even if their names and descriptions are those of another platform."""
+    robot = {"replaces": ["theirs-{team}"], "expiry_days": 30}
+    declared = {"name": "shop", "robots": {"pull": robot, "ci": None}}
+    bench.declare(declared, platform=granted("shop", replaces=["theirs-{team}"])).onboard()
+    for made in robots(bench).values():
+        made.description = "Managed by Tenantry"
+    namespace = bench.sandbox.kubernetes.get("Namespace", "team-shop")
+    assert namespace is not None
+    del namespace["metadata"]["annotations"][MARK]
+    bench.sandbox.kubernetes.put(namespace)
+    theirs: Data = {
+        "id": 4711,
+        "name": "robot$other",
+        "level": level,
+        "description": "Managed by Tenantry [v1:other:shop]",
+    }
+    real = HarborClient.pages
+
+    def pages(client: HarborClient, path: str, **query: Any) -> Any:
+        yield from real(client, path, **query)
+        if path == "/robots":
+            yield theirs
+
+    monkeypatch.setattr(HarborClient, "pages", pages)
+    assert only(run(bench)).error is None
+    theirs["level"] = "project"
+    assert "belongs to platform 'other'" in str(only(run(bench)).error)
 
 
 def test_a_team_that_is_not_onboarded_waits_and_cannot_be_forced(bench: Bench) -> None:

@@ -366,8 +366,8 @@ def test_an_old_robot_without_a_recorded_end_overlaps_from_now_on(pull: Bench) -
 # Robots that somebody else made
 
 
-@pytest.mark.demand("rotate", "Otomi's robots are adopted and rotated into Tenantry's")
-def test_otomis_robots_are_adopted_and_retired_for_ours(bench: Bench) -> None:
+def declare_otomis(bench: Bench) -> dict[str, tuple[str, str]]:
+    """Declare a team that adopts Otomi's project and robot, and return the robot's login."""
     sinks = [{"namespace": "team-{team}", "name": "harbor-pullsecret"}]
     robot = {"replaces": ["otomi-team-{team}-pull"], "sinks": sinks, "rotation": ROTATED}
     declared = {"name": "shop", "robots": {"pull": robot, "ci": None}, "adopt": "yes"}
@@ -387,7 +387,12 @@ def test_otomis_robots_are_adopted_and_retired_for_ours(bench: Bench) -> None:
     theirs = {"otomi": (made["name"], made["secret"])}
     assert made["name"] == "otomi-team-shop-pull"
     put_otomis_secret(bench)
+    return theirs
 
+
+@pytest.mark.demand("rotate", "Otomi's robots are adopted and rotated into Tenantry's")
+def test_otomis_robots_are_adopted_and_retired_for_ours(bench: Bench) -> None:
+    theirs = declare_otomis(bench)
     bench.onboard()
     assert logins(bench)["team-shop/harbor-pullsecret"][0] == "otomi-team-shop+pull-a"
     run(bench)
@@ -400,6 +405,25 @@ def test_otomis_robots_are_adopted_and_retired_for_ours(bench: Bench) -> None:
     run(bench)
     left = [robot.name for robot in bench.sandbox.harbor.robots.values()]
     assert left == ["pull-a"]
+
+
+def test_the_robots_of_an_adopted_project_keep_its_mark_when_they_are_rotated(
+    bench: Bench,
+) -> None:
+    """The mark protects the project, which Tenantry did not create, from being taken for its own."""
+    theirs = declare_otomis(bench)
+    bench.onboard()
+    first = robots(bench)["pull-a"].description
+    assert first.startswith("Managed by Tenantry in an adopted project [")
+
+    bench.systems.harbor_client.patch(f"/robots/{robots(bench)['pull-a'].id}", {})
+    outcome = only(run(bench))
+    assert (outcome.why, outcome.rotated, outcome.error) == ("broken", True, None)
+    assert robots(bench)["pull-b"].description == first
+    assert all_work(bench, theirs), "the adopted robot overlaps, too"
+    pass_time(bench, hours=25)
+    run(bench)
+    assert none_works(bench, theirs), "and no longer than ours"
 
 
 def put_otomis_secret(bench: Bench) -> None:

@@ -14,6 +14,7 @@ from tests.support.rotation_harness import (
     logins,
     none_works,
     only,
+    order,
     pairs_are_in_order,
     pass_time,
     run,
@@ -61,6 +62,18 @@ def test_a_sink_that_fails_is_written_later_and_extends_the_overlap(
     pass_time(spread_out, hours=2)
     run(spread_out)
     assert none_works(spread_out, before)
+
+
+def test_a_forced_rotation_keeps_the_robot_whose_credential_a_sink_still_holds(
+    spread_out: Bench,
+) -> None:
+    before = logins(spread_out)
+    inject_fault(spread_out, "PATCH", "/pipelines/secrets/pull-shop", 403)
+    assert only(run(spread_out)).rotated
+    pass_time(spread_out, hours=30)
+    outcome = only(run(spread_out, order(spread_out, force=True)))
+    assert not outcome.rotated
+    assert all_work(spread_out, before)
 
 
 def test_a_sink_whose_namespace_is_missing_is_waited_for(bench: Bench) -> None:
