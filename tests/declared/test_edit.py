@@ -15,6 +15,7 @@ from tests.support.harness import write
 TEXT = """\
 # Who we are.
 name: "Test"   # in quotes
+id: "test"
 keycloak:
   groups:
     ops: {}    # ours
@@ -37,6 +38,7 @@ def test_comments_and_quotes_stay_and_the_second_time_writes_nothing(tmp_path: P
     text = (folder / "platform.yaml").read_text()
     assert "# Who we are." in text
     assert "# ours" in text
+    assert 'id: "test"' in text
     assert edit(folder, named)[1] == []
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tenantry import declared
+from tenantry.declared.types import storage_bytes
 from tenantry.errors import DeclarationError
 from tests.declared.cases import ALL, Case
 from tests.support.harness import write
@@ -31,3 +32,7 @@ def test_values_that_the_systems_refuse_are_refused_first_and_no_others(
     where, _, said = fault.partition(": ")
     assert where.startswith("teams/shop.yaml:"), fault
     assert said.startswith(case.fault), fault
+
+
+def test_an_unlimited_quota_is_harbors_number_for_no_limit() -> None:
+    assert [storage_bytes(value) for value in ("unlimited", "1Ki")] == [-1, 1024]
