@@ -51,6 +51,11 @@ def connected(
         yield systems
 
 
+def with_skipped(message: str, declaration: Declaration, names: Iterable[str] | None) -> str:
+    """Return the message of a run with a line for each team that is skipped as offboarded."""
+    return "\n".join([message, *declaration.skipped(names)])
+
+
 def finish(state: State[Any], declaration: Declaration, names: Iterable[str] | None) -> State[Any]:
     """Return the final state of a run: Failed, with all faults, if a faulty file was left out.
 
@@ -59,6 +64,7 @@ def finish(state: State[Any], declaration: Declaration, names: Iterable[str] | N
         declaration: the declared state.
         names: the teams of the run; all teams if not given.
     """
+    state.message = with_skipped(state.message or "", declaration, names)
     faults = declaration.faults_of(names)
     if not faults:
         return state
@@ -107,6 +113,8 @@ def read_declared_state(blocks: PlatformBlocks, commit: str | None = None) -> De
     declaration = blocks.declared_state.read(commit)
     teams = len(declaration.teams)
     get_run_logger().info("%d teams are declared in %s.", teams, declaration.origin)
+    for sentence in declaration.skipped(None):
+        get_run_logger().info(sentence)
     log_warnings(declaration)
     return declaration
 

@@ -38,22 +38,27 @@ def add_team(declaration: Declaration, team: Team, form: Document | None = None)
     reading.complete(file, team)
     if file.team is not None:
         others = [each.team for each in declaration.left_out if each.team is not None]
-        rivals = [each for each in (*declaration.teams.values(), *others) if each.name != team.name]
+        known = (*declaration.teams.values(), *declaration.offboarding.values(), *others)
+        rivals = [each for each in known if each.name != team.name]
         _check_policy(declaration, file, file.team)
         refused = _refused(declaration) | {(team.name, place) for place in file.refused}
         _check_claims(file, file.team, rivals, partial(reading.conflicts, refused=refused))
     if file.team is None or file.faults:
         raise DeclarationError([fault.replace(":1: ", ": ", 1) for fault in file.faults])
-    teams = {**declaration.teams, team.name: file.team}
+    teams, offboarding = dict(declaration.teams), dict(declaration.offboarding)
+    teams.pop(team.name, None)
+    offboarding.pop(team.name, None)
+    (offboarding if file.team.offboarding else teams)[team.name] = file.team
     left_out = tuple(each for each in declaration.left_out if team.name not in each.names)
     former = declaration.documents.teams.get(team.name) if declaration.documents else None
-    known = [w for w in declaration.warnings if not (former and w.startswith(f"{former.name}:"))]
+    warnings = [w for w in declaration.warnings if not (former and w.startswith(f"{former.name}:"))]
     added = [warning.replace(":1: ", ": ", 1) for warning in file.warnings]
     return replace(
         declaration,
         teams=dict(sorted(teams.items())),
+        offboarding=dict(sorted(offboarding.items())),
         left_out=left_out,
-        warnings=(*known, *added),
+        warnings=(*warnings, *added),
     )
 
 
@@ -73,7 +78,7 @@ def _check_policy(declaration: Declaration, file: TeamFile, team: Team) -> None:
         return
     evaluated = [EvaluatedTeam(team, file.path.name, file.refused)]
     documents = declaration.documents.teams if declaration.documents else {}
-    for each in declaration.teams.values():
+    for each in (*declaration.teams.values(), *declaration.offboarding.values()):
         if each.name != team.name:
             document = documents.get(each.name)
             evaluated.append(

@@ -12,6 +12,7 @@ from typing import Any
 from tenantry.declared import parsing, rules
 from tenantry.declared.faults import Document, Place
 from tenantry.declared.merge import Data, complete
+from tenantry.declared.offboarding import KEY
 from tenantry.declared.parsing import FaultyText
 from tenantry.declared.platform import Platform
 from tenantry.declared.salvage import (
@@ -99,6 +100,9 @@ def read_form(given: Any) -> tuple[Team, Form]:
         roles=tuple(groups),
         has_quota=not _is_empty(quota),
     )
+    if KEY in form.data:
+        text = "only the flow offboard-team sets this field; leave it out of the call"
+        faults.append(form.fault((KEY,), text))
     found = read_model(form, Team)
     faults += found.faults
     if faults:

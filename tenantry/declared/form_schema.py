@@ -9,6 +9,7 @@ expression; `_in_words` makes it quote a readable rule instead.
 from functools import cache
 from typing import Any, get_args
 
+from tenantry.declared import offboarding
 from tenantry.declared.form import TEXTS
 from tenantry.declared.harbor_project import Role
 from tenantry.declared.team import Team
@@ -81,7 +82,11 @@ _FORM: dict[str, Schema] = {
 def form_schema() -> Schema:
     """Return the schema, which accepts all fields of a team file and shows those of the form."""
     team = Team.model_json_schema()
-    known = {key: _for_calls(value, team) for key, value in team["properties"].items()}
+    known = {
+        key: _for_calls(value, team)
+        for key, value in team["properties"].items()
+        if key != offboarding.KEY  # only the flow offboard-team sets it
+    }
     shown = {key: dict(value) for key, value in _FORM.items()}
     shown["name"] |= _in_words(58)
     texts = {key: schema for key, schema in known.items() if key not in shown}

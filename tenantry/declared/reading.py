@@ -26,6 +26,7 @@ from tenantry.declared.files import (
     team_files,
 )
 from tenantry.declared.merge import complete
+from tenantry.declared.offboarding import KEY
 from tenantry.declared.platform import Platform
 from tenantry.declared.policy_check import PolicyEvaluator
 from tenantry.declared.policy_source import NAME, PolicySource
@@ -170,6 +171,9 @@ class Reading:
     def _read_team(self, file: TeamFile) -> None:
         file.document = read_document(self.folder, file.path)
         name = valid_name(file.document.data.get("name")) or name_from_path(file.path)
+        if KEY in file.document.data and file.document.data[KEY] is None:
+            text = "is empty: remove the key, or restore the record of the offboarding"
+            file.fault((KEY,), text)
         found = read_model(file.document, Team, name=name or PLACEHOLDER_NAME)
         file.faults += found.faults
         if found.content is not None:
@@ -342,20 +346,21 @@ class Reading:
                 found += [*file.faults, *(each.fault for each in file.contested)]
             raise DeclarationError(sorted(found, key=location_of))
         good = [file for file in self.files if not file.is_faulty]
-        teams = {file.team.name: file.team for file in good if file.team}
+        named = {file.team.name: file.team for file in good if file.team}
         return Declaration(
             self.platform,
-            dict(sorted(teams.items())),
+            {name: team for name, team in sorted(named.items()) if team.offboarding is None},
             str(self.folder),
             base_of(self.folder),
             Documents(
                 self.platform_file,
                 {file.team.name: file.document for file in good if file.team},
             ),
-            tuple(left_out_of(file, teams) for file in self.files if file.is_faulty),
+            tuple(left_out_of(file, named) for file in self.files if file.is_faulty),
             tuple(self.other_faults),
             _in_order([*self.warnings, *(found for file in good for found in file.warnings)]),
             self.evaluator,
+            {name: team for name, team in sorted(named.items()) if team.offboarding is not None},
         )
 
 

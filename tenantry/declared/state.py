@@ -90,6 +90,8 @@ class LeftOut:
     """Whether the file itself gives its team's name. If not, it may be the file of any team."""
     refused: frozenset[Place] = frozenset()
     """The fields that the policy does not allow. Their claims do not exclude other teams."""
+    is_offboarding: bool = False
+    """Whether the file has the record of an offboarding. Then its credentials are not rotated."""
 
     @property
     def label(self) -> str:
@@ -134,7 +136,8 @@ class Declaration:
 
     platform: Platform
     teams: dict[str, Team]
-    """The teams by name, sorted by name, without the teams that are left out."""
+    """The teams by name, sorted by name, without the teams that are left out or being
+    offboarded."""
     origin: str = field(default="", compare=False)
     """The folder or commit that the declared state was read from or written to, for messages."""
     base: str = field(default="", compare=False)
@@ -149,6 +152,9 @@ class Declaration:
     """Values that a later release will reject, sorted by file and line."""
     evaluator: PolicyEvaluator | None = field(default=None, compare=False, repr=False)
     """The evaluator of the policy that the teams were checked against."""
+    offboarding: dict[str, Team] = field(default_factory=dict)
+    """The teams that are being offboarded, by name, sorted by name. They keep their names and
+    claims, and only the flows that offboard teams change them."""
 
     @property
     def faults(self) -> list[str]:
@@ -158,8 +164,9 @@ class Declaration:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """The names of all declared teams, including the ones that are left out."""
-        return frozenset(self.teams).union(*(each.names for each in self.left_out))
+        """The names of all declared teams, including those left out or being offboarded."""
+        left_out = (each.names for each in self.left_out)
+        return frozenset(self.teams).union(self.offboarding, *left_out)
 
     @property
     def knows_all_names(self) -> bool:
@@ -213,7 +220,8 @@ class Declaration:
         if document is None:
             document = self.documents.platform
         elif place:
-            profile = self.teams[team or ""].profile
+            known = self.teams.get(team or "") or self.offboarding[team or ""]
+            profile = known.profile
             document, place = self.documents.layer(document, place, profile)
             if not document.has(place[:1]):
                 place = ("name",)
@@ -225,7 +233,9 @@ class Declaration:
         return (document or Document(f"team {team}", {})).fault(place, text)
 
     def pick(self, names: Iterable[str] | None) -> list[Team]:
-        """Return the named teams, or all teams if `names` is None, without the left-out teams.
+        """Return the named teams, or all teams if `names` is None.
+
+        Teams that are left out or being offboarded are not in the result.
 
         Raises:
             DeclarationError: a name is not the name of a declared team.
@@ -241,6 +251,25 @@ class Declaration:
             )
         return [self.teams[name] for name in names if name in self.teams]
 
+    def skipped(self, names: Iterable[str] | None) -> list[str]:
+        """Return a sentence for each team that a run skips because it is being offboarded.
+
+        Args:
+            names: the teams of the run; all teams if None.
+        """
+        asked = None if names is None else set(names)
+        found = []
+        for name, team in self.offboarding.items():
+            if team.offboarding is not None and (asked is None or name in asked):
+                since = team.offboarding.since.date()
+                found.append(f"Skipped: team '{name}' is being offboarded since {since}.")
+        for each in self.left_out:
+            if each.is_offboarding and (asked is None or asked & set(each.names)):
+                found.append(
+                    f"Skipped: team '{each.label}' is being offboarded, and {each.file} is faulty."
+                )
+        return found
+
     def faults_of(self, names: Iterable[str] | None) -> list[str]:
         """Return the faults that concern a run for the named teams, or for all teams."""
         if names is None:
@@ -255,5 +284,5 @@ class Declaration:
         It changes whenever the declared state could lead to a different plan.
         """
         shared = self.platform.model_dump(mode="json", exclude=_NOT_IN_TEAM_PLANS)
-        content = [team.model_dump(mode="json", exclude={"drift"}), shared]
+        content = [team.model_dump(mode="json", exclude={"drift", "offboarding"}), shared]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

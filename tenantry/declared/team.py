@@ -14,6 +14,7 @@ from tenantry.declared.kubernetes_values import (
 )
 from tenantry.declared.names import NamePatterns, fill
 from tenantry.declared.namespace import Namespace
+from tenantry.declared.offboarding import Offboarding
 from tenantry.declared.types import (
     WHOLE,
     ExternalNames,
@@ -114,6 +115,9 @@ class Identity(Model):
     differ from the names that the platform expects."""
     drift: Drift = Drift()
     """Findings of this team that the drift report ignores."""
+    offboarding: Offboarding | None = None
+    """The record of a team that is being offboarded. `offboard-team` writes it, and `onboard-team`
+    takes it away."""
 
 
 class Team(TeamSettings, Identity):

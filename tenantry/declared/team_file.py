@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tenantry.declared.faults import Document, Place
+from tenantry.declared.offboarding import is_recorded
 from tenantry.declared.policy_source import Violation
 from tenantry.declared.salvage import name_from_path, name_in_text, valid_name
 from tenantry.declared.state import Contested, LeftOut, location_of
@@ -35,6 +36,11 @@ class TeamFile:
     def is_faulty(self) -> bool:
         """Whether the file's team is left out."""
         return bool(self.faults or self.contested)
+
+    @property
+    def is_offboarding(self) -> bool:
+        """Whether the file has the record of an offboarding, even if it is faulty."""
+        return is_recorded(self.document.data, self.path)
 
     @property
     def refused(self) -> frozenset[Place]:
@@ -82,6 +88,7 @@ def left_out_of(file: TeamFile, teams: dict[str, Team]) -> LeftOut:
         is_whole=file.is_whole,
         gives_name=given_name(file) is not None,
         refused=file.refused,
+        is_offboarding=file.is_offboarding,
     )
 
 

@@ -109,7 +109,11 @@ class _Detection:
             tuple(system for system in SYSTEMS if system in self._system_names),
             len(self._teams) == len(self._state.teams),
             systems.probes_credentials,
-            tuple(sorted(self._state.names - self._state.teams.keys())),
+            tuple(
+                sorted(
+                    self._state.names - self._state.teams.keys() - self._state.offboarding.keys()
+                )
+            ),
         )
         self._names = None if names is None and self._scope.all_teams else names or ()
         self._rules = IgnoreRules(self._state, now.date())

@@ -66,11 +66,14 @@ def left_out_teams(systems: Systems, names: Iterable[str] | None = None) -> list
     """
     state = systems.state
     files: dict[str, LeftOut | None] = {}
-    if not state.knows_all_names:
+    if any(not (each.gives_name or each.is_offboarding) for each in state.left_out):
         live = Holders(systems, keycloak=False).teams()
         files = dict.fromkeys(sorted(live - state.names))
     files |= {
-        name: file for file in state.left_out for name in file.names if name not in state.teams
+        name: file
+        for file in state.left_out
+        for name in file.names
+        if name not in state.teams and not file.is_offboarding
     }
     if names is not None:
         requested = set(names)

@@ -135,6 +135,7 @@ def _settle_contested(state: Declaration, holders: Holders) -> Declaration:
             keepers[key] = None
             why[key] = f"which of them holds it could not be read: {error}"
     teams, documents, left_out = dict(state.teams), dict(_documents(state)), []
+    offboarding = dict(state.offboarding)
     for each in state.left_out:
         lost = []
         for contested in each.contested:
@@ -145,15 +146,20 @@ def _settle_contested(state: Declaration, holders: Holders) -> Declaration:
             elif keeper is not each:
                 lost.append(replace(contested, fault=f"{contested.fault}, which holds it"))
         if each.team is not None and each.is_whole and not (lost or each.definite):
-            teams[each.team.name] = each.team
+            kept_as = offboarding if each.is_offboarding else teams
+            kept_as[each.team.name] = each.team
             documents[each.team.name] = each.document
         else:
             left_out.append(replace(each, contested=tuple(lost)))
     return replace(
         state,
         teams=dict(sorted(teams.items())),
+        offboarding=dict(sorted(offboarding.items())),
         left_out=tuple(
-            replace(each, names=tuple(name for name in each.names if name not in teams))
+            replace(
+                each,
+                names=tuple(name for name in each.names if name not in {*teams, *offboarding}),
+            )
             for each in left_out
         ),
         documents=_with(state, documents),
@@ -191,7 +197,8 @@ def _held_by_absent(state: Declaration, holders: Holders, claim: Claim) -> str:
     if not state.knows_all_names and holder not in (None, *state.names):
         return f"is held by team '{holder}', which may be declared in a file that cannot be read"
     if holder in state.names - state.teams.keys():
-        return f"is held by team '{holder}', which is left out"
+        reason = "is being offboarded" if holder in state.offboarding else "is left out"
+        return f"is held by team '{holder}', which {reason}"
     return ""
 
 
