@@ -1,7 +1,7 @@
-"""Simulated kubelets: they read a Secret at intervals, and pull with what they read last."""
+"""Simulated kubelets: they read Secrets at intervals, and pull with what they read last."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -16,23 +16,50 @@ STEP = 15.0
 """The seconds between two pulls."""
 
 
-class Puller:
-    """Pulls with a Secret that it reads again after `delay` seconds."""
+Read = Callable[[], list[tuple[str, str]]]
+"""Returns the credentials that a puller tries, one after the other."""
 
-    def __init__(self, bench: Bench, namespace: str, name: str, delay: float) -> None:
+
+def secret(bench: Bench, namespace: str, name: str) -> Read:
+    """Return a function that reads the credential in a Secret."""
+    return lambda: [bench.login(name, namespace)]
+
+
+def attached(bench: Bench, namespace: str) -> Read:
+    """Return a function that reads the Secrets that are attached to the default ServiceAccount.
+
+    A kubelet tries all of their credentials until a pull succeeds, and ignores missing Secrets.
+    """
+
+    def read() -> list[tuple[str, str]]:
+        cluster = bench.sandbox.kubernetes
+        account = cluster.get("ServiceAccount", "default", namespace) or {}
+        names = [each["name"] for each in account.get("imagePullSecrets") or ()]
+        return [
+            bench.login(name, namespace) for name in names if cluster.get("Secret", name, namespace)
+        ]
+
+    return read
+
+
+class Puller:
+    """Pulls with credentials that it reads again after `delay` seconds."""
+
+    def __init__(self, bench: Bench, read: Read, delay: float) -> None:
         self._bench = bench
-        self._where = name, namespace
+        self._read = read
         self._delay = delay
         self._read_at: datetime | None = None
-        self._login = ("", "")
+        self._logins: list[tuple[str, str]] = []
 
     def pull(self) -> bool:
         """Return whether a pull succeeds now."""
         now = self._bench.sandbox.clock.now()
         if self._read_at is None or (now - self._read_at).total_seconds() >= self._delay:
-            self._login = self._bench.login(*self._where)
+            self._logins = self._read()
             self._read_at = now
-        return self._bench.systems.harbor_client.accepts(*self._login)
+        harbor = self._bench.systems.harbor_client
+        return any(harbor.accepts(*login) for login in self._logins)
 
 
 class Pullers:
@@ -43,19 +70,31 @@ class Pullers:
         failed: The number of failed pulls.
     """
 
-    def __init__(self, bench: Bench, secrets: list[tuple[str, str]], greatest: float) -> None:
+    def __init__(
+        self, bench: Bench, reads: Iterable[Read], greatest: float, at_once: int | None = None
+    ) -> None:
+        """
+        Args:
+            bench: The bench.
+            reads: What the pullers read; for each there are several pullers.
+            greatest: The greatest delay.
+            at_once: How many pullers pull at each moment, in turn; all if not given.
+        """
         self.pulls = self.failed = 0
         self._bench = bench
         self._pullers = [
-            Puller(bench, namespace, name, delay)
-            for namespace, name in secrets
+            Puller(bench, read, delay)
+            for read in reads
             for delay in (0.0, 0.25 * greatest, 0.5 * greatest, greatest)
         ]
+        self._at_once = at_once or len(self._pullers)
         self._here = threading.local()
 
     def pull(self) -> None:
-        """Let each puller pull once, and move the clock."""
-        for puller in self._pullers:
+        """Let the pullers whose turn it is pull once, and move the clock."""
+        now = self._pullers[: self._at_once]
+        self._pullers = [*self._pullers[self._at_once :], *now]
+        for puller in now:
             self.pulls += 1
             self.failed += not puller.pull()
         self._bench.sandbox.clock.move(STEP)
@@ -106,11 +145,11 @@ def _renew(bench: Bench, team: Team, purpose: str) -> None:
         for robot in bench.sandbox.harbor.robots.values()
         if (robot.project_id, robot.name[:-2]) == (project.id, purpose)
     ]
-    secret = bench.systems.harbor_client.patch(f"/robots/{number}", {})["secret"]
+    renewed = bench.systems.harbor_client.patch(f"/robots/{number}", {})["secret"]
     for place in places(team, purpose):
         live = secrets.read(place)
         assert live is not None
-        new = Credential(live.handle["credential"].username, secret)
+        new = Credential(live.handle["credential"].username, renewed)
         secrets.write(place, live, new, live.fields["metadata"]["annotations"])
 
 
@@ -119,12 +158,12 @@ Rotate = Callable[[Bench], object]
 
 def failed_pulls(bench: Bench, rotate: Rotate, times: int, delay: float) -> tuple[int, int]:
     """Rotate all teams this often, and return the number of failed pulls and of all pulls."""
-    secrets = [
-        (team.home_namespace, team.secret_name(p))
+    reads = [
+        secret(bench, team.home_namespace, team.secret_name(p))
         for team in bench.teams
         for p in team.active_robots
     ]
-    crowd = Pullers(bench, secrets, delay)
+    crowd = Pullers(bench, reads, delay)
     crowd.pull()
     for _ in range(times):
         with crowd.around_every_request():
