@@ -5,8 +5,9 @@ A plan is a value: it can be shown, counted and compared, and does nothing.
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from tenantry.declared.adopt import AdoptMode, shortest
 from tenantry.declared.platform import Platform
 from tenantry.declared.policy_text import grant_text
 from tenantry.declared.team import Team
@@ -270,15 +271,16 @@ def _step(
         return Change("adopt", resource, tuple(_adopted(resource, found, is_part)), live)
     kind = resource.id.kind
     fields = ", ".join(difference.field for difference in _beyond_marks(kind, found))
-    how, adopt = "it matches its declaration", "if-identical"
+    how = "it matches its declaration"
+    adopt: AdoptMode = "if-identical"
     if fields:
         how, adopt = f"it differs in {fields}", "yes"
-    elif owner.adopt == "if-identical":
+    elif owner.adopt.of(kind.system) == "if-identical":
         how, adopt = "it matches its declaration, but its parts do not", "yes"
     return Refusal(
         resource.id,
         f"it exists and Tenantry did not create it; {how}. Rename or remove it, or let {owner.label} "
-        f"adopt it ({_adoption(owner, adopt)})",
+        f"adopt it ({_adoption(owner, kind.system, adopt)})",
         found,
     )
 
@@ -297,12 +299,15 @@ def _adopted(
     yield from (each for each in found if each in others or each.old not in (None, ""))
 
 
-def _adoption(owner: Owner, adopt: str) -> str:
+def _adoption(owner: Owner, system: str, mode: AdoptMode) -> str:
     """Return how adoption is declared: of a team's objects, the policy must allow it, too."""
+    is_uniform = isinstance(shortest(owner.adopt), str)
+    allowed: Any = mode if is_uniform else {system: mode}
+    shown = mode if is_uniform else f"{{{system}: {mode}}}"
     if not isinstance(owner, Team):
-        return f"adopt: {adopt}"
-    grant = grant_text([owner.name], {"adopt": adopt})
-    return f"adopt: {adopt} in its file, and in policy.grants of platform.yaml: {grant}"
+        return f"adopt: {shown}"
+    grant = grant_text([owner.name], {"adopt": allowed})
+    return f"adopt: {shown} in its file, and in policy.grants of platform.yaml: {grant}"
 
 
 def _locked(found: Iterable[Difference], live: Live) -> str:
@@ -324,8 +329,9 @@ def may_adopt(
     live = observed.live.get(resource.id)
     if live is not None and live.foreign:
         return False
-    if owner.adopt != "if-identical":
-        return owner.adopt == "yes"
+    mode = owner.adopt.of(resource.id.system)
+    if mode != "if-identical":
+        return mode == "yes"
     parts = [part for part in wanted if part is resource or part.owner == resource.id]
     found = ((part, observed.live.get(part.id)) for part in parts)
     return not any(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tenantry.declared.adopt import by_system
 from tenantry.declared.platform import Platform
 from tenantry.declared.team import Team, TeamSettings
 
@@ -23,7 +24,10 @@ def complete(platform: Platform, team: Team) -> Team:
     profile = platform.profiles.get(team.profile or "", TeamSettings())
     data: Data = BUILT_IN
     for layer in (platform.defaults, profile, team):
-        data = merge(data, layer.model_dump(mode="json", exclude_unset=True))
+        own = layer.model_dump(mode="json", exclude_unset=True)
+        if "adopt" in own:
+            own["adopt"] = by_system(own["adopt"])
+        data = merge(data, own)
     namespace = data.get("namespace", {})
     further = data.get("further_namespaces", {})
     data["further_namespaces"] = {key: merge(namespace, own) for key, own in further.items()}

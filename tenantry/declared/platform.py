@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool
 
+from tenantry.declared.adopt import NEVER, Adopt
 from tenantry.declared.drift import Drift
 from tenantry.declared.harbor_values import Registry, SettingName
 from tenantry.declared.keycloak_values import Alias, RealmName
@@ -25,7 +26,7 @@ from tenantry.declared.single_sign_on import (
     Realm,
     SingleSignOn,
 )
-from tenantry.declared.team import Adopt, TeamSettings
+from tenantry.declared.team import TeamSettings
 from tenantry.declared.types import WHOLE, GroupName, Model, ProfileName, fits
 
 PlatformId = Annotated[
@@ -207,9 +208,10 @@ class Platform(Model):
     """The rotation of robots' credentials."""
     drift: Drift = Drift()
     """Findings of all teams that the drift report ignores."""
-    adopt: Adopt = "never"
+    adopt: Adopt = NEVER
     """Whether to adopt an existing platform resource that Tenantry did not create: `never` (report
-    it), `if-identical` (only if it matches the declaration), or `yes` (and update it)."""
+    it), `if-identical` (only if it matches the declaration), or `yes` (and update it); or one of
+    these for each system."""
     defaults: TeamSettings = TeamSettings()
     """Defaults for all teams."""
     profiles: dict[ProfileName, TeamSettings] = {}

@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from tenantry.declared.adopt import NEVER, Adopt, least_strict
 from tenantry.declared.harbor_values import Access
 from tenantry.declared.kubernetes_values import ClusterRoleName, GatewayName, Host
 from tenantry.declared.namespace import PodSecurity
 from tenantry.declared.quotas import Quota
-from tenantry.declared.team import Adopt
 from tenantry.declared.types import (
     MAX_INT,
     UNLIMITED,
@@ -87,9 +87,9 @@ class Limits(Model):
 
     # Exceptions to the isolation rules
 
-    adopt: Adopt = "never"
-    """The most permissive value of a team's `adopt`. Resources that Tenantry did not create are
-    adopted only within this limit."""
+    adopt: Adopt = NEVER
+    """The most permissive value of a team's `adopt`, for all systems or for each. Resources that
+    Tenantry did not create are adopted only within this limit."""
     groups: list[GroupName] = []
     """Allowed values of `group`, in full, in addition to the team's own `team-<name>`. A group gets
     the team's rights, so it must not be a group that another team or the platform uses."""
@@ -197,7 +197,6 @@ LIMITS: tuple[str, ...] = tuple(Limits.model_fields)
 """The names of all limits."""
 
 _ORDERS: dict[str, tuple[Any, ...]] = {
-    "adopt": ("never", "if-identical", "yes"),
     "pod_security": ("restricted", "baseline", "privileged"),
 }
 """Values from the strictest to the least strict."""
@@ -209,6 +208,8 @@ def _most(value: Any) -> float:
 
 def loosest(name: str, one: Any, other: Any) -> Any:
     """Return the value of a limit that allows everything that one of two values allows."""
+    if name == "adopt":
+        return least_strict(one, other)
     if name in _ORDERS:
         return max(one, other, key=_ORDERS[name].index)
     if isinstance(one, bool):

@@ -9,6 +9,15 @@ from functools import cached_property
 from typing import Any
 
 from tenantry.declared import policy_hosts, policy_rules
+from tenantry.declared.adopt import (
+    NEVER,
+    SYSTEMS,
+    AdoptBySystem,
+    adopt_text,
+    least_strict,
+    shortest,
+    strictest,
+)
 from tenantry.declared.faults import Document, Place
 from tenantry.declared.merge import complete
 from tenantry.declared.platform import Platform
@@ -105,20 +114,29 @@ class PolicyEvaluator:
     def adopt_of(self, given: Team, team: Team, file: str | None = None) -> Team:
         """Return the team with `adopt` reduced to the value that the policy allows."""
         base = self._base(team.profile).adopt
-        allowed = self.limits_of(team, file).adopt
-        order = ("never", "if-identical", "yes")
-        rank = max(order.index(base), min(order.index(team.adopt), order.index(allowed)))
-        if "adopt" not in given.model_fields_set or order[rank] == team.adopt:
+        granted = strictest(team.adopt, self.limits_of(team, file).adopt)
+        allowed = least_strict(base, granted)
+        if "adopt" not in given.model_fields_set or allowed == team.adopt:
             return team
-        return team.model_copy(update={"adopt": order[rank]})
+        return team.model_copy(update={"adopt": allowed})
 
-    def adopt_text(self, team: Team, file: str | None) -> str:
-        """Return the warning for a team whose `adopt` has no effect."""
+    def refused_adopt(self, team: Team, allowed: Team) -> str | dict[str, str]:
+        """Return a team's declared `adopt`, as far as the policy does not allow it.
+
+        Args:
+            team: the team as it is declared.
+            allowed: the team with the `adopt` that the policy allows.
+        """
+        modes = {s: team.adopt.of(s) for s in SYSTEMS if team.adopt.of(s) != allowed.adopt.of(s)}
+        return shortest(AdoptBySystem.model_validate(modes))
+
+    def adopt_text(self, team: Team, refused: str | dict[str, str], file: str | None) -> str:
+        """Return the warning for a team whose `adopt` has no effect, or only in some systems."""
         return (
-            f"'{team.adopt}' has no effect: the policy does not let {team.label} adopt resources "
+            f"'{adopt_text(refused)}' has no effect: the policy does not let {team.label} adopt resources "
             f"that Tenantry did not create{self._limit_text(('adopt',), team)}. Remove it if "
             "nothing is left to adopt; otherwise "
-            f"{self._remedy(team.name, {'adopt': team.adopt}, file)}"
+            f"{self._remedy(team.name, {'adopt': refused}, file)}"
         )
 
     def _base(self, profile: str | None) -> Team:
@@ -174,12 +192,13 @@ class PolicyEvaluator:
             )
             found = [*policy_rules.check(case), *policy_hosts.check(case, self.reserved_hosts)]
             if (
-                settings.adopt != "never"
+                allows_more("adopt", settings.adopt, NEVER)
                 and allows_more("adopt", settings.adopt, limits.adopt)
                 and allows_more("adopt", settings.adopt, self._base(None).adopt)
             ):
-                text = f"'{settings.adopt}' adopts resources that Tenantry did not create"
-                found.append(Breach(("adopt",), text, {"adopt": settings.adopt}))
+                adopt = shortest(settings.adopt)
+                text = f"'{adopt_text(adopt)}' adopts resources that Tenantry did not create"
+                found.append(Breach(("adopt",), text, {"adopt": adopt}))
             self._profiles[profile] = found
         return self._profiles[profile]
 

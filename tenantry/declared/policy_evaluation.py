@@ -30,9 +30,10 @@ def evaluate_team(
             file.violate(violation._replace(place=place))
     allowed = evaluator.adopt_of(given, team, file.path.name)
     if allowed is not team:
-        text = evaluator.adopt_text(team, file.path.name)
+        refused = evaluator.refused_adopt(team, allowed)
+        text = evaluator.adopt_text(team, refused, file.path.name)
         file.warnings.append(file.document.fault(("adopt",), text))
-        file.refused_adopt = team.adopt
+        file.refused_adopt = refused
     return allowed
 
 

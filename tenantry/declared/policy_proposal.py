@@ -8,6 +8,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from tenantry.declared.adopt import AdoptBySystem, by_system, least_strict, shortest
 from tenantry.declared.policy import Policy, loosest
 from tenantry.declared.policy_source import PolicySource, file_name
 from tenantry.declared.reading import Reading, gather
@@ -101,6 +102,9 @@ def _ordered(grant: Mapping[str, Any]) -> dict[str, Any]:
 def _joined(name: str, one: Any, other: Any) -> Any:
     if name == "max_quota":
         return {**other, **one, **loosest(name, one, other)}
+    if name == "adopt":
+        both = (AdoptBySystem.model_validate(by_system(each)) for each in (one, other))
+        return shortest(least_strict(*both))
     return loosest(name, one, other)
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PrivateAttr
 
+from tenantry.declared.adopt import NEVER, Adopt
 from tenantry.declared.drift import Drift
 from tenantry.declared.harbor_project import HarborProject, Robot, SecretSink
 from tenantry.declared.keycloak_values import PostLogoutUri, RedirectUri, UserName, WebOrigin
@@ -25,8 +26,6 @@ from tenantry.declared.types import (
     TeamName,
     fits,
 )
-
-Adopt = Literal["never", "if-identical", "yes"]
 
 
 class OidcClient(Model):
@@ -89,9 +88,10 @@ class TeamSettings(Model):
     """OIDC clients in Keycloak."""
     routes: dict[ShortName, Route] = {}
     """Routes in the mesh."""
-    adopt: Adopt = "never"
+    adopt: Adopt = NEVER
     """Whether to adopt an existing resource of the same name that Tenantry did not create: `never`
-    (report it), `if-identical` (only if it matches the declaration), or `yes` (and update it)."""
+    (report it), `if-identical` (only if it matches the declaration), or `yes` (and update it); or
+    one of these for each system, such as `{harbor: "yes", keycloak: never}`."""
 
 
 class Identity(Model):

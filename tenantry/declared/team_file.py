@@ -8,7 +8,7 @@ from tenantry.declared.offboarding import is_recorded
 from tenantry.declared.policy_source import Violation
 from tenantry.declared.salvage import name_from_path, name_in_text, valid_name
 from tenantry.declared.state import Contested, LeftOut, location_of
-from tenantry.declared.team import Adopt, Team
+from tenantry.declared.team import Team
 
 
 @dataclass
@@ -27,8 +27,8 @@ class TeamFile:
     contested: list[Contested] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
     """Violations of the policy. Each is also one of the faults, or contested."""
-    refused_adopt: Adopt | None = None
-    """The declared `adopt`, if the policy does not allow it and it therefore has no effect."""
+    refused_adopt: str | dict[str, str] | None = None
+    """The declared `adopt`, as far as the policy does not allow it, so that it has no effect."""
     is_rival: bool = False
     """Whether another file owns the team's name, so that this file's content does not count."""
 

@@ -16,6 +16,7 @@ from tenantry.calls import Clock, utc_now
 from tenantry.confidential import hide_wire_logs
 from tenantry.connections import Connections
 from tenantry.declared import Declaration, Platform, Team
+from tenantry.declared.adopt import NEVER
 from tenantry.kinds import STAGES, Kind, Stage
 from tenantry.marks import Marks
 from tenantry.plan import Change, Plan, make_plan, may_adopt, unknown_kind
@@ -236,7 +237,7 @@ class Systems:
             TenantryError: a resource of the team could not be read.
         """
         if not adopt:
-            team = team.model_copy(update={"adopt": "never"})
+            team = team.model_copy(update={"adopt": NEVER})
         desired = self.desired(team, observed)
         with understood("kubernetes", f"plan team '{team.name}'"):
             return make_plan(team, desired, observed, partial=partial)
@@ -262,7 +263,7 @@ class Systems:
         """
         platform = self.state.platform
         if not adopt:
-            platform = platform.model_copy(update={"adopt": "never"})
+            platform = platform.model_copy(update={"adopt": NEVER})
         wanted = self.desired_platform(observed) if desired is None else desired
         with understood("keycloak", "plan the platform"):
             return make_plan(platform, wanted, observed, partial=partial)

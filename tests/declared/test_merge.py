@@ -1,10 +1,22 @@
 """The layers of a team's values: its own file, its profile, the platform, the built-in defaults."""
 
 from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tenantry import declared
-from tenantry.declared import Team
+from tenantry.declared import Platform, Team
+from tenantry.declared.adopt import MODES, SYSTEMS, shortest
+from tenantry.declared.merge import complete
+from tenantry.declared.policy import Limits, allows_more, loosest
 from tests.support.harness import Data, write
+
+modes = st.one_of(
+    st.sampled_from(MODES), st.dictionaries(st.sampled_from(SYSTEMS), st.sampled_from(MODES))
+)
 
 
 def only(folder: Path, team: Data, platform: Data) -> Team:
@@ -51,6 +63,37 @@ def test_a_list_is_taken_whole(tmp_path: Path) -> None:
     team = {"name": "shop", "robots": {"ci": {"access": ["repository:push"]}}}
     merged = only(tmp_path, team, platform)
     assert merged.active_robots["ci"].access == ["repository:push"]
+
+
+@pytest.mark.parametrize(
+    ("default", "own", "merged"),
+    [
+        ("yes", "never", "never"),
+        ("yes", {"harbor": "never"}, {"harbor": "never", "keycloak": "yes"}),
+        ("never", {"harbor": "if-identical"}, {"harbor": "if-identical", "keycloak": "never"}),
+        ({"harbor": "yes"}, {"keycloak": "yes"}, {"harbor": "yes", "keycloak": "yes"}),
+        ({"harbor": "yes"}, "if-identical", "if-identical"),
+        (None, {"harbor": "yes"}, {"harbor": "yes", "keycloak": "never"}),
+    ],
+)
+def test_adoption_by_system_leaves_the_other_systems_as_the_defaults_have_them(
+    default: Any, own: Any, merged: Any, tmp_path: Path
+) -> None:
+    platform = Platform.model_validate({"defaults": {} if default is None else {"adopt": default}})
+    team = complete(platform, Team.model_validate({"name": "shop", "adopt": own}))
+    for system in ("harbor", "keycloak"):
+        assert team.adopt.of(system) == (merged if isinstance(merged, str) else merged[system])
+
+
+@given(modes, modes)
+def test_the_limits_of_adoption_are_compared_by_system(one: Any, other: Any) -> None:
+    first, second = (Limits.model_validate({"adopt": each}).adopt for each in (one, other))
+    both = loosest("adopt", first, second)
+    assert not allows_more("adopt", first, both)
+    assert not allows_more("adopt", second, both)
+    more = any(MODES.index(first.of(s)) > MODES.index(second.of(s)) for s in SYSTEMS)
+    assert allows_more("adopt", first, second) == more
+    assert Limits.model_validate({"adopt": shortest(both)}).adopt == both
 
 
 def test_null_takes_a_default_robot_away(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenantry import drift
+from tenantry.declared.adopt import adopt_all
 from tenantry.marks import MARK, Mark, parse, read
 from tenantry.rotation import rotate
 from tenantry.sandbox import Sandbox
@@ -179,7 +180,7 @@ def test_the_second_platform_reports_nothing_of_the_first_as_its_extra(
 
 def test_adoption_does_not_take_objects_of_another_platform(second: tuple[Bench, Systems]) -> None:
     _, systems = second
-    team = systems.state.teams["shop"].model_copy(update={"adopt": "yes"})
+    team = systems.state.teams["shop"].model_copy(update={"adopt": adopt_all("yes")})
 
     plan = systems.plan(team, systems.observe([team]))
 

@@ -7,6 +7,7 @@ import pytest
 
 from tenantry import declared, onboarding
 from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
+from tenantry.declared.adopt import AdoptBySystem
 from tenantry.errors import NotOurs
 from tenantry.outcomes import left_out
 from tenantry.systems.settle import connect
@@ -110,6 +111,37 @@ def test_adoption_without_a_grant_is_a_warning_once_nothing_is_left_to_adopt(ben
 
     (warning,) = bench.state.warnings
     assert warning.startswith("teams/shop.yaml:1: adopt: 'yes' has no effect: ")
+    bench.onboard()
+    assert bench.plan().is_empty
+
+
+def test_adoption_is_granted_by_system(bench: Bench) -> None:
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-shop"}}
+    bench.sandbox.kubernetes.put(body)
+    bench.declare({**SHOP, "adopt": "yes"}, platform=granted("shop", adopt={"harbor": "yes"}))
+
+    assert bench.team().adopt == AdoptBySystem(harbor="yes")
+    (warning,) = bench.state.warnings
+    assert warning.startswith(
+        "teams/shop.yaml:1: adopt: 'keycloak: yes, kubernetes: yes, istio: yes' has no effect: "
+    )
+    assert (
+        '- {teams: [shop], reason: why, adopt: {keycloak: "yes", kubernetes: "yes", istio: "yes"}}'
+        in warning
+    )
+    (refusal,) = bench.plan().refusals
+    assert (
+        "policy.grants of platform.yaml: - {teams: [shop], reason: why, adopt: {kubernetes: "
+        in (refusal.reason)
+    )
+
+    by_system = {"harbor": "yes", "kubernetes": "if-identical"}
+    bench.declare({**SHOP, "adopt": "yes"}, platform=granted("shop", adopt=by_system))
+    assert bench.team().adopt.of("kubernetes") == "if-identical"
+    assert bench.plan().refusals
+    by_system["kubernetes"] = "yes"
+    bench.declare({**SHOP, "adopt": by_system}, platform=granted("shop", adopt=by_system))
+    assert not bench.state.warnings
     bench.onboard()
     assert bench.plan().is_empty
 

@@ -34,6 +34,16 @@ def combined(contents: list[Data]) -> Data:
     return merged
 
 
+ADOPTS: tuple[Any, ...] = (
+    "never",
+    "if-identical",
+    "yes",
+    {"harbor": "yes"},
+    {"harbor": "if-identical", "keycloak": "yes"},
+)
+"""Values of `adopt`: for all systems, and by system."""
+
+
 @st.composite
 def states(draw: st.DrawFn) -> tuple[Data, dict[str, Data]]:
     """Return a platform, and the files of its teams by file name, as in an installation."""
@@ -55,7 +65,7 @@ def states(draw: st.DrawFn) -> tuple[Data, dict[str, Data]]:
         if draw(st.booleans()):
             content["profile"] = draw(st.sampled_from(sorted(profiles)))
         if draw(st.booleans()):
-            content["adopt"] = draw(st.sampled_from(["never", "if-identical", "yes"]))
+            content["adopt"] = draw(st.sampled_from(ADOPTS))
         if draw(st.booleans()):
             host = draw(st.sampled_from(["shop", "data", "m"]))
             web = {"redirect_uris": [f"https://{host}.example.com/cb"]}
