@@ -33,6 +33,23 @@ are stored in the namespace. Objects that logins no longer use are deleted after
 used them was changed. The mark that everything is applied is last.
 """
 
+Revocation = Literal["delete"] | Mapping[str, Any]
+"""How a resource stops giving access, so that onboarding the team again restores it: it is deleted, or
+gets these fields."""
+
+RemovalStep = Literal["Harbor", "Keycloak", "Kubernetes", "Namespaces", "Group"]
+REMOVAL_STEPS: tuple[RemovalStep, ...] = (
+    "Harbor",
+    "Keycloak",
+    "Kubernetes",
+    "Namespaces",
+    "Group",
+)
+"""The order in which the resources of an offboarded team are removed.
+
+The namespace records that the Harbor project is Tenantry's, so it is deleted after the project.
+"""
+
 
 Removal = Literal["at once", "retired", "on request", "kept"]
 """What happens to a resource of Tenantry that is no longer declared.
@@ -80,6 +97,11 @@ class Kind:
             an attribute.
         health_fields: top-level fields that show whether it works: if one differs, the resource is
             broken, not changed.
+        container: the kind of the resource that contains it, and is deleted with all that it contains.
+            The key of the container is the part of the key before the first slash.
+        revocation: how a revocation of its team's access changes it; None if it does not.
+        removal_step: the step that removes it with its team; None if it is kept, or is removed with its
+            container.
         place: returns the place in a team's file where a resource is declared, given the team, the
             key of the resource and one of its fields (empty for the whole resource).
         platform_place: returns the place in `platform.yaml`, given the key.
@@ -103,6 +125,9 @@ class Kind:
     immutable_fields: tuple[str, ...] = field(default=(), compare=False, kw_only=True)
     mark_fields: tuple[str, ...] = field(default=(), compare=False, kw_only=True)
     health_fields: tuple[str, ...] = field(default=(), compare=False, kw_only=True)
+    container: "Kind | None" = field(default=None, compare=False, kw_only=True, repr=False)
+    revocation: Revocation | None = field(default=None, compare=False, kw_only=True)
+    removal_step: RemovalStep | None = field(default=None, compare=False, kw_only=True)
     place: Callable[["Team", str, str], "Place"] = field(
         default=_no_place, compare=False, kw_only=True, repr=False
     )

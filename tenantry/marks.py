@@ -42,7 +42,11 @@ _DESCRIPTIONS: dict[ProjectMark, str] = {
     "created": "Managed by Tenantry",
     "adopted": "Managed by Tenantry in an adopted project",
 }
-_DESCRIBED = re.compile(r"(Managed by Tenantry(?: in an adopted project)?)(?: \[(.*)\])?")
+_REVOKED = "; disabled by the offboarding of its team"
+"""The end of the description of a robot that a revocation has disabled. Onboarding enables it again."""
+_DESCRIBED = re.compile(
+    rf"(Managed by Tenantry(?: in an adopted project)?)(?: \[(.*)\])?({re.escape(_REVOKED)})?"
+)
 
 
 @dataclass(frozen=True)
@@ -214,6 +218,14 @@ class Marks:
         """
         return f"{_DESCRIPTIONS[mark]} [{Mark(self.platform, team)}]"
 
+    def revoked_description(self, mark: ProjectMark, team: str) -> str:
+        """Return the description of a robot that the revocation of its team's access disables.
+
+        Raises:
+            TenantryError: the platform's id cannot be read.
+        """
+        return f"{self.description(mark, team)}{_REVOKED}"
+
     def project_mark(self, robots: Iterable[Mapping[str, Any]]) -> ProjectMark | None:
         """Return the mark of a project, by its robots; None if Tenantry created none of them."""
         found = [_described(robot) for robot in robots]
@@ -235,6 +247,12 @@ class Marks:
         if any(map(self.is_own, found)):
             return ""
         return next((why for mark in found if (why := self.foreign(mark, team))), "")
+
+
+def is_revoked(robot: Mapping[str, Any]) -> bool:
+    """Return whether a revocation has disabled a robot, by its description."""
+    found = _DESCRIBED.fullmatch(str(robot.get("description") or ""))
+    return bool(found and found[3] and robot["disable"])
 
 
 def _described(robot: Mapping[str, Any]) -> tuple[ProjectMark | None, Mark]:

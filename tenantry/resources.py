@@ -104,6 +104,8 @@ class Live:
     """Whether it carries Tenantry's mark, or is in a resource that does."""
     marked: bool = False
     """Whether it carries Tenantry's mark itself, and was not adopted."""
+    adopted: bool = False
+    """Whether it existed before, and Tenantry adopted it."""
     team: str | None = None
     """The team that it belongs to by its place or its mark: if it is not declared, it is an extra
     of this team (PLATFORM: of the platform). None: it is never an extra."""

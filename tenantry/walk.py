@@ -146,8 +146,8 @@ class Walk(Generic[Owner]):
         Raises:
             TenantryError: part of it could not be read.
         """
-        self.observed = observe_owners(self._adapters, [self.owner], self._step, self._check_unread)
-        self.planned = self._make_plan()
+        self.observed = self.observe(self._step, self._check_unread)
+        self.planned = self.make_plan()
         return self.planned
 
     def apply(
@@ -203,10 +203,19 @@ class Walk(Generic[Owner]):
         return plan
 
     def _observe_again(self, retry: bool) -> None:
-        self.observed = observe_owners(self._adapters, [self.owner])
-        self.planned = self._make_plan()
+        self.observed = self.observe()
+        self.planned = self.make_plan()
 
-    def _make_plan(self) -> Plan:
+    def observe(
+        self,
+        step: Step = run_directly,
+        check_unread: Callable[[Iterable[TenantryError]], None] = accept_unread,
+    ) -> Observed:
+        """Return what the systems hold of the owner, with the arguments of `observe_owners`."""
+        return observe_owners(self._adapters, [self.owner], step, check_unread)
+
+    def make_plan(self) -> Plan:
+        """Return the plan for what was observed last."""
         if isinstance(self.owner, Platform):
             return self.systems.plan_platform(self.observed)
         return self.systems.plan(self.owner, self.observed)

@@ -8,3 +8,7 @@
 All three write at most once to each resource, change only what carries Tenantry's mark for this team,
 and can be run again after they were killed. Neither of them reads or writes the declared state.
 """
+
+from tenantry.offboarding.revocation import revoke
+
+__all__ = ["revoke"]

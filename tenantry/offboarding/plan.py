@@ -43,7 +43,7 @@ class Revoked:
 
 
 @dataclass(frozen=True)
-class Removal:
+class Deletion:
     """A resource that is removed."""
 
     id: Id
@@ -96,7 +96,7 @@ class RemovalPlan:
     """
 
     team: Team
-    removed: tuple[Removal, ...] = ()
+    removed: tuple[Deletion, ...] = ()
     kept: tuple[Kept, ...] = ()
     repositories: tuple[Repository, ...] = ()
     delete_images: bool = False
@@ -202,7 +202,7 @@ class Removed:
     """
 
     team: str
-    removed: tuple[Removal, ...] = ()
+    removed: tuple[Deletion, ...] = ()
     kept: tuple[Kept, ...] = ()
     blocked: tuple[Blocked, ...] = ()
 

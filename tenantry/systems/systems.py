@@ -4,12 +4,12 @@ The adapters are called in a fixed order, since some observations need others: t
 project is recorded on a namespace, and a namespace holds the Secrets of robots.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tenantry.answers import understood
 from tenantry.calls import Clock, utc_now
@@ -293,12 +293,17 @@ class Systems:
         adapters = self._platform_kinds if plan.is_of_platform else self._team_kinds
         for stage in stages:
             for change in plan.in_stage(stage):
-                adapter = adapters.get(change.id.kind)
-                if adapter is None:
-                    raise unknown_kind(change)
-                with understood(change.id.system, f"{change.action} {change.id.kind}"):
-                    adapter.apply(change, observed)
+                _apply(adapters, change, observed)
                 report(change)
+
+    def apply_change(self, change: Change, observed: Observed) -> None:
+        """Make one change of a team's resource.
+
+        Raises:
+            CallFailed: it failed.
+        """
+        self.marks.check()
+        _apply(self._team_kinds, change, observed)
 
 
 def observe(adapter: Adapter[Owner], owners: Sequence[Owner], observed: Observed) -> None:
@@ -309,6 +314,14 @@ def observe(adapter: Adapter[Owner], owners: Sequence[Owner], observed: Observed
     """
     with understood(adapter.system, f"read {adapter.name}"):
         observed.add(adapter.observe(owners, observed))
+
+
+def _apply(adapters: Mapping[Kind, Adapter[Any]], change: Change, observed: Observed) -> None:
+    adapter = adapters.get(change.id.kind)
+    if adapter is None:
+        raise unknown_kind(change)
+    with understood(change.id.system, f"{change.action} {change.id.kind}"):
+        adapter.apply(change, observed)
 
 
 def _by_kind(

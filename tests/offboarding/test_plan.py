@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenantry.declared import Team
-from tenantry.offboarding.plan import Kept, Removal, RemovalPlan, Repository
+from tenantry.offboarding.plan import Deletion, Kept, RemovalPlan, Repository
 from tenantry.resources import Id
 from tenantry.systems.harbor.kinds import PROJECT, ROBOT
 from tenantry.systems.keycloak.kinds import CLIENT
 
 TEAM = Team(name="shop")
 ROBOTS = tuple(
-    Removal(Id(ROBOT, f"team-shop/{purpose}-a"), str(number))
+    Deletion(Id(ROBOT, f"team-shop/{purpose}-a"), str(number))
     for number, purpose in enumerate(("pull", "ci", "scan"), start=7)
 )
 OLD = Repository("team-shop/web", 45, ("1", "2"), 2, 90, 1000)
@@ -23,7 +23,7 @@ PLAN = RemovalPlan(TEAM, ROBOTS, repositories=(OLD, NEW), delete_images=True)
 
 @given(st.sets(st.sampled_from(ROBOTS)), st.sets(st.sampled_from((OLD, NEW))))
 def test_an_approval_covers_what_an_interrupted_removal_has_left(
-    removed: set[Removal], repositories: set[Repository]
+    removed: set[Deletion], repositories: set[Repository]
 ) -> None:
     left = replace(PLAN, removed=tuple(removed), repositories=tuple(repositories))
     assert left.is_approved(PLAN.approval)
@@ -40,7 +40,7 @@ def test_nothing_is_approved_before_a_person_has_approved_it() -> None:
 def test_another_resource_of_the_same_name_is_not_approved() -> None:
     other = replace(ROBOTS[0], identity="99")
     assert not replace(PLAN, removed=(other, *ROBOTS[1:])).is_approved(PLAN.approval)
-    more = (*ROBOTS, Removal(Id(CLIENT, "team-shop-web"), "an id"))
+    more = (*ROBOTS, Deletion(Id(CLIENT, "team-shop-web"), "an id"))
     assert not replace(PLAN, removed=more).is_approved(PLAN.approval)
 
 

@@ -135,4 +135,9 @@ def _live(secret: Object, observed: Observed, client: Id) -> Live:
         "client_secret": (_SAME if same else _OTHER) if "client_secret" in data else None,
     }
     uid = secret["metadata"]["uid"]
-    return Live(fields, objects.is_ours(secret), handle={"uid": uid, "credential": None})
+    return Live(
+        fields,
+        objects.is_ours(secret),
+        adopted=objects.is_adopted(secret),
+        handle={"uid": uid, "credential": None},
+    )

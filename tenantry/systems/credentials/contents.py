@@ -131,6 +131,20 @@ def data_of(
     return {_KEYS[format]: encode(json.dumps(config))}
 
 
+def data_without(format: SecretFormat, others: Mapping[str, Any]) -> dict[str, str]:
+    """Return the data of a Secret of a format without the robot's credential.
+
+    The keys stay, since an API server requires them for the types of such Secrets.
+
+    Args:
+        format: the format.
+        others: the rest of a Docker configuration, which is kept.
+    """
+    if format == "basic":
+        return {"username": "", "password": ""}
+    return {_KEYS[format]: encode(json.dumps({**others, "auths": others.get("auths", {})}))}
+
+
 def encode(text: str) -> str:
     """Return a text in base64, as a Secret holds it."""
     return base64.b64encode(text.encode()).decode()

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 from tenantry.declared import Robot
+from tenantry.marks import is_revoked
 from tenantry.systems.harbor.client import Row
 
 ROBOT = "tenantry.io/robot"
@@ -94,7 +95,12 @@ def live_robot(
 def is_over(row: Row, robot: Robot, now: datetime) -> bool:
     """Return whether a robot that is not the newest one can no longer be the live one."""
     end = latest_end(row, robot)
-    return bool(row["disable"]) or end is None or end + GRACE <= now
+    return is_retired(row) or end is None or end + GRACE <= now
+
+
+def is_retired(row: Row) -> bool:
+    """Return whether a robot was disabled, other than by the offboarding of its team."""
+    return bool(row["disable"]) and not is_revoked(row)
 
 
 LONGEST = timedelta(days=30)
@@ -200,7 +206,7 @@ def in_rotation(
         if row["id"] > newest and live in rows:
             end = moment(row["creation_time"])
             end = end and end + IN_PROGRESS
-        elif row["disable"]:
+        elif is_retired(row):
             end = moment(row["update_time"])
             end = end and end + timedelta(hours=robot.effective_rotation.deletion_hours) + GRACE
         else:

@@ -14,7 +14,14 @@ from tenantry.marks import Marks, labels
 from tenantry.plan import Action, Change
 from tenantry.resources import Id, Live, Resource
 from tenantry.systems.credentials.accounts import secret_id
-from tenantry.systems.credentials.contents import Credential, content, data_of, metadata_of, type_of
+from tenantry.systems.credentials.contents import (
+    Credential,
+    content,
+    data_of,
+    data_without,
+    metadata_of,
+    type_of,
+)
 from tenantry.systems.credentials.pairs import ROBOT, pair, short_of
 from tenantry.systems.harbor.robots import robot_id
 from tenantry.systems.kubernetes import objects
@@ -101,7 +108,8 @@ class Secrets:
     def read(self, place: Place, *, harbor: bool = True) -> Live | None:
         """Return a Secret of a robot as it was observed; None if it does not exist.
 
-        Its handle has the UID, the credential, the rest of its content, whether it is immutable,
+        Its field `robot` is the robot of the pair whose credential it holds. Its handle has the place,
+        the UID, the credential, the rest of its content, whether it is immutable,
         its finalizers, and the size of each value in base64.
 
         Args:
@@ -120,7 +128,14 @@ class Secrets:
             fields["registry"], credential = found.registry, found.credential
             fields["username"] = found.username
             others = found.others
+        held = (
+            short_of(credential.username)
+            if credential and place.is_own(credential.username)
+            else None
+        )
+        fields["robot"] = held
         handle = {
+            "place": place,
             "uid": secret["metadata"]["uid"],
             "credential": credential,
             "others": others,
@@ -129,7 +144,13 @@ class Secrets:
             "sizes": {key: len(value) for key, value in (secret.get("data") or {}).items()},
         }
         foreign = self._foreign(place, secret)
-        return Live(fields, objects.is_ours(secret) and not foreign, handle=handle, foreign=foreign)
+        return Live(
+            fields,
+            objects.is_ours(secret) and not foreign,
+            adopted=objects.is_adopted(secret),
+            handle=handle,
+            foreign=foreign,
+        )
 
     def _foreign(self, place: Place, secret: Object) -> str:
         """Return why a Secret with a mark does not belong to the team; empty if it does.
@@ -231,6 +252,20 @@ class Secrets:
         data = data_of(place.format, self.registry, credential, others)
         write(self._clusters.of(change.id), change, place.team, data, self._marks)
 
+    def empty(self, change: Change) -> None:
+        """Remove the robot's credential from a Secret. Everything else in it is kept.
+
+        Raises:
+            ChangedMeanwhile: another Secret has its name now.
+        """
+        assert change.live is not None
+        place: Place = change.live.handle["place"]
+        body = {
+            "metadata": {"uid": change.live.handle["uid"]},
+            "data": data_without(place.format, change.live.handle["others"]),
+        }
+        self._clusters.of(change.id).merge("Secret", place.name, place.namespace, body)
+
 
 def write(
     cluster: KubernetesClient, change: Change, team: Team, data: dict[str, str], marks: Marks
@@ -254,6 +289,15 @@ def write(
     # Server-side apply keeps a member that another client has added. A public client has no secret.
     if ("client_secret", None) in [(each.field, each.new) for each in change.differences]:
         cluster.merge("Secret", name, namespace, {"data": {"client_secret": None}})
+
+
+def holds_more(secret: Live) -> bool:
+    """Return whether a Secret holds anything besides the credential of a robot."""
+    place: Place = secret.handle["place"]
+    others = {key: value for key, value in secret.handle["others"].items() if value}
+    return (
+        bool(others) or not secret.handle["sizes"].keys() <= data_without(place.format, {}).keys()
+    )
 
 
 def annotations_of(live: Live | None) -> Mapping[str, str]:

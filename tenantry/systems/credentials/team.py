@@ -10,7 +10,7 @@ Onboarding and rotation create robots (`issuing.py`), and write their Secrets (`
 same way.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from tenantry.answers import understood
 from tenantry.calls import Clock, map_concurrently, utc_now
 from tenantry.declared import Robot, Team
 from tenantry.errors import ChangedMeanwhile
-from tenantry.marks import Marks, ProjectMark
+from tenantry.marks import Marks, ProjectMark, is_revoked
 from tenantry.plan import Change, unknown_kind
 from tenantry.resources import Id, Live, Observed, Resource, whole_system
 from tenantry.systems.credentials import pairs
@@ -136,6 +136,7 @@ class TeamCredentials:
                     owner=project_of_team,
                 )
             )
+            wanted.extend(self._restored(team, purpose, short, mark, observed))
             for place in places(team, purpose):
                 wanted.append(self._secret(place, id, observed))
         wanted.extend(
@@ -143,6 +144,19 @@ class TeamCredentials:
         )
         wanted.extend(attachments(team))
         return wanted
+
+    def _restored(
+        self, team: Team, purpose: str, live: str, mark: ProjectMark, observed: Observed
+    ) -> Iterator[Resource]:
+        """Yield the other robot of a pair if a revocation has disabled it during its overlap."""
+        for short, row in rows_of(team, purpose, observed).items():
+            if short != live and is_revoked(row) and self._marks.is_known:
+                description = self._marks.description(mark, team.name)
+                yield Resource(
+                    robot_id(team.project, short),
+                    {"disabled": False, "description": description},
+                    owner=project_id(team.project),
+                )
 
     def _has_expired(self, robot: Live | None) -> bool:
         expires = expires_at(robot.handle) if robot else None
@@ -284,7 +298,9 @@ class TeamCredentials:
 
     def _apply_secret(self, change: Change, observed: Observed) -> None:
         body: RobotSecret | ClientSecret = change.resource.body
-        if isinstance(body, RobotSecret):
+        if change.resource.fields == kubernetes_kinds.SECRET.revocation:
+            self.secrets.empty(change)
+        elif isinstance(body, RobotSecret):
             self.secrets.apply(change, self._valid_credential(body, observed))
         else:
             self._client_secrets.apply(change)
@@ -300,6 +316,9 @@ class TeamCredentials:
                 raise unknown_kind(change)
 
     def _apply_robot(self, change: Change) -> None:
+        if change.resource.body is None:
+            self._enable(change)
+            return
         team: Team
         robot: Robot
         team, robot, mark = change.resource.body
@@ -307,6 +326,9 @@ class TeamCredentials:
         if change.live is not None:
             row = change.live.handle
             lifetime: Lifetime = change.live.fields["lifetime"]
+            renewed = is_revoked(row) and self._has_expired(change.live)
+            if renewed:  # nobody has used the old secret since, so it is not made valid again
+                credential = self.issuer.renew(row["id"], row["name"])
             if {"lifetime", "expiry"} & {found.field for found in change.differences}:
                 row = {**row, "duration": days if days < 0 else lifetime.renewed(days)}
             # PUT replaces the whole robot: Harbor clears omitted fields, and enables a disabled
@@ -315,11 +337,20 @@ class TeamCredentials:
             own = {"description": description, "disable": False}
             body = {**row, **own, "permissions": permissions(team.project, robot)}
             self._harbor.put(f"/robots/{row['id']}", body)
+            if renewed:
+                self._prove(change.id, credential)
             return
         short = change.id.key.rpartition("/")[2]
         created = self.issuer.create(team, short, robot, mark)
         self._created[change.id] = created
         self._prove(change.id, created.credential)
+
+    def _enable(self, change: Change) -> None:
+        """Enable or disable a robot, and write its description. Its other fields are kept."""
+        assert change.live is not None
+        row, fields = change.live.handle, change.resource.fields
+        own = {"disable": fields["disabled"], "description": fields["description"]}
+        self._harbor.put(f"/robots/{row['id']}", {**row, **own})
 
     def _valid_credential(self, secret: RobotSecret, observed: Observed) -> Credential:
         """Return a credential of the robot that Harbor accepts: a stored one, or a new one.

@@ -57,6 +57,7 @@ PROJECT = Kind(
     "Harbor",
     needed_for_access=True,
     access_fields=("public",),
+    removal_step="Harbor",
     place=_project,
 )
 MEMBER = Kind(
@@ -67,6 +68,9 @@ MEMBER = Kind(
     needed_for_access=True,
     grants_access=True,
     access_fields=("role",),
+    container=PROJECT,
+    revocation="delete",
+    removal_step="Harbor",
     place=_member,
 )
 """A group that is a member of a project."""
@@ -77,6 +81,7 @@ USER_MEMBER = Kind(
     removal="on request",
     needed_for_access=True,
     grants_access=True,
+    container=PROJECT,
     place=_in_harbor,
 )
 """A user who is a member of a project. Tenantry adds groups only."""
@@ -91,12 +96,29 @@ ROBOT = Kind(
     access_fields=("access", "disabled"),
     mark_fields=("description",),
     health_fields=("disabled", "expiry"),
+    container=PROJECT,
+    revocation={"disabled": True},
+    removal_step="Harbor",
     place=_robot,
 )
-RETENTION_POLICY = Kind("harbor", "retention policy", "Harbor", removal="at once", place=_retention)
-IMMUTABLE_TAG_RULE = Kind(
-    "harbor", "immutable-tag rule", "Harbor", removal="at once", place=_immutable_tags
+RETENTION_POLICY = Kind(
+    "harbor",
+    "retention policy",
+    "Harbor",
+    removal="at once",
+    container=PROJECT,
+    place=_retention,
 )
+IMMUTABLE_TAG_RULE = Kind(
+    "harbor",
+    "immutable-tag rule",
+    "Harbor",
+    removal="at once",
+    container=PROJECT,
+    place=_immutable_tags,
+)
+REPOSITORY = Kind("harbor", "repository", deletion_stage="Harbor", container=PROJECT)
+"""A repository with its images. Only the removal of a team deletes it."""
 CONFIGURATION = Kind(
     "harbor",
     "configuration",

@@ -27,7 +27,13 @@ def _id(team: Team, group: str) -> Id:
 
 
 def observe_members(
-    client: HarborClient, team: Team, project: Row, is_ours: bool, seen: Observed
+    client: HarborClient,
+    team: Team,
+    project: Row,
+    is_ours: bool,
+    seen: Observed,
+    *,
+    adopted: bool,
 ) -> None:
     """Add the members of a project to what was observed.
 
@@ -37,6 +43,7 @@ def observe_members(
         project: its project, as Harbor lists it.
         is_ours: whether the project is Tenantry's, which its members share.
         seen: what was observed.
+        adopted: whether the project, and therefore its members, existed before.
     """
     creators = (project.get("owner_name"), client.account.username)
     for row in client.pages(f"/projects/{project['project_id']}/members"):
@@ -47,7 +54,7 @@ def observe_members(
             role = _ROLE_NAMES.get(row["role_id"], row["role_id"])
             id = Id(kind, f"{team.project}/{row['entity_name']}")
             owner = team.name if is_ours else None
-            seen.live[id] = Live({"role": role}, is_ours, team=owner, handle=row)
+            seen.live[id] = Live({"role": role}, is_ours, adopted=adopted, team=owner, handle=row)
 
 
 def apply_member(client: HarborClient, change: Change, project: int) -> None:

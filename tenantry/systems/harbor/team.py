@@ -176,8 +176,11 @@ class HarborTeams:
         mark = intent.mark if intent else self._marks.project_mark(robots)
         is_ours = mark is not None and not foreign
         handle = {"project_id": row["project_id"], "adopted": mark == "adopted"}
-        seen.live[project_id(name)] = Live(fields, is_ours, handle=handle, foreign=foreign)
-        observe_members(self._client, team, row, is_ours, seen)
+        adopted = is_ours and handle["adopted"]
+        seen.live[project_id(name)] = Live(
+            fields, is_ours, adopted=adopted, handle=handle, foreign=foreign
+        )
+        observe_members(self._client, team, row, is_ours, seen, adopted=adopted)
         for robot in robots:
             short = short_name(robot)
             with seen.capture_errors(robot_id(name, short), team.name):

@@ -3,7 +3,7 @@
 from tenantry.declared import Team
 from tenantry.declared.faults import Place
 from tenantry.kinds import Kind
-from tenantry.systems.kubernetes.kinds import GATEWAY_API
+from tenantry.systems.kubernetes.kinds import GATEWAY_API, NAMESPACE
 
 
 def _route(team: Team, key: str, field: str) -> Place:
@@ -27,6 +27,9 @@ def _policy(name: str) -> Kind:
         removal="at once",
         needed_for_access=True,
         access_fields=("spec*",),
+        container=NAMESPACE,
+        revocation="delete",
+        removal_step="Kubernetes",
         place=_route,
         platform_place=_harbor,
     )

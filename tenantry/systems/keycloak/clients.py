@@ -87,7 +87,7 @@ def apply_client(client: KeycloakClient, change: Change) -> None:
         return
     before: Representation = change.live.handle
     path = f"clients/{before['id']}"
-    attributes = (before.get("attributes") or {}) | fields["attributes"]
+    attributes = (before.get("attributes") or {}) | fields.get("attributes", {})
     if change.action == "adopt":
         attributes[ADOPTED] = "true"
     client.put(path, {**before, **fields, "attributes": attributes})

@@ -65,6 +65,7 @@ class Groups:
                     {"attributes": attributes},
                     ours,
                     marked=ours and ADOPTED not in attributes,
+                    adopted=ours and ADOPTED in attributes,
                     team=mark.team or None if mark and not foreign else None,
                     handle=found,
                     foreign=foreign,
@@ -117,12 +118,16 @@ class Groups:
     def owners(self) -> dict[str, str]:
         """Return the groups that carry the mark of a team, with the name of that team."""
         found: dict[str, str] = {}
-        path = self._path()
-        for group in self._client.pages(path, briefRepresentation="false") if path else ():
+        for group in self.all():
             mark = mark_of(group.get("attributes"))
             if mark is not None and mark.team and self._marks.is_own(mark):
                 found[group["name"]] = mark.team
         return found
+
+    def all(self) -> Iterator[Representation]:
+        """Yield the groups of all teams, and other groups beside them."""
+        path = self._path()
+        yield from self._client.pages(path, briefRepresentation="false") if path else ()
 
     def _members(self, team: Team, groups: dict[str, Representation]) -> Observed:
         """Return the members of a team's group, and the declared ones that are not users yet."""

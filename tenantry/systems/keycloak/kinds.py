@@ -55,6 +55,7 @@ GROUP = Kind(
     "group",
     "Keycloak",
     needed_for_access=True,
+    removal_step="Group",
     place=_group,
     platform_place=_platform_group,
 )
@@ -65,6 +66,7 @@ GROUP_MEMBER = Kind(
     removal="at once",
     needed_for_access=True,
     grants_access=True,
+    container=GROUP,
     place=_member,
 )
 IDENTITY_PROVIDER = Kind(
@@ -85,6 +87,7 @@ MAPPER = Kind(
     needed_for_access=True,
     grants_access=True,
     access_fields=("*",),
+    removal_step="Keycloak",
     place=_mapper,
     platform_place=_external_provider,
 )
@@ -96,6 +99,8 @@ CLIENT = Kind(
     needed_for_access=True,
     grants_access=True,
     access_fields=("[!a]*",),  # all but the attributes
+    revocation={"enabled": False},
+    removal_step="Keycloak",
     place=_client,
     platform_place=_single_sign_on,
 )

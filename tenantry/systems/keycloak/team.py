@@ -96,6 +96,7 @@ class KeycloakTeams:
                     fields,
                     ours,
                     marked=ours and ADOPTED not in fields["attributes"],
+                    adopted=ours and ADOPTED in fields["attributes"],
                     team=team,
                     handle=client,
                     foreign=foreign,

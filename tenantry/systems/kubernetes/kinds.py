@@ -6,6 +6,8 @@ from tenantry.declared import Team
 from tenantry.declared.faults import Place
 from tenantry.kinds import Kind
 
+APPLIED = "tenantry.io/applied"
+"""Annotation of a team's first namespace: a hash of the declared state that was applied completely."""
 GATEWAY_API = "Gateway of the Gateway API"
 """The name of the second kind that is called Gateway."""
 _LABELS = {
@@ -72,19 +74,33 @@ NAMESPACE = Kind(
     "Kubernetes",
     needed_for_access=True,
     access_fields=("metadata.labels.pod-security.kubernetes.io/enforce",),
+    removal_step="Namespaces",
     place=_namespace,
 )
 NAMESPACE_MARK = Kind(
-    "kubernetes", "Namespace mark", "Mark as applied", is_record=True, place=_namespace
+    "kubernetes",
+    "Namespace mark",
+    "Mark as applied",
+    is_record=True,
+    revocation={"metadata": {"annotations": {APPLIED: None}}},
+    place=_namespace,
 )
 """The annotation of a team's namespace that records that everything is applied."""
 TERMINATING_NAMESPACE = Kind("kubernetes", "Terminating namespace", place=_namespace)
-RESOURCE_QUOTA = Kind("kubernetes", "ResourceQuota", "Kubernetes", removal="at once", place=_quota)
+RESOURCE_QUOTA = Kind(
+    "kubernetes",
+    "ResourceQuota",
+    "Kubernetes",
+    removal="at once",
+    container=NAMESPACE,
+    place=_quota,
+)
 LIMIT_RANGE = Kind(
     "kubernetes",
     "LimitRange",
     "Kubernetes",
     removal="at once",
+    container=NAMESPACE,
     place=_inside("limits"),
 )
 NETWORK_POLICY = Kind(
@@ -94,6 +110,7 @@ NETWORK_POLICY = Kind(
     removal="at once",
     needed_for_access=True,
     access_fields=("spec*",),
+    container=NAMESPACE,
     place=_network_policy,
 )
 ROLE_BINDING = Kind(
@@ -105,6 +122,9 @@ ROLE_BINDING = Kind(
     grants_access=True,
     access_fields=("roleRef*", "subjects*"),
     immutable_fields=("roleRef",),
+    container=NAMESPACE,
+    revocation="delete",
+    removal_step="Kubernetes",
     place=_inside("cluster_role"),
 )
 CLUSTER_ROLE = Kind(
@@ -124,6 +144,9 @@ SECRET = Kind(
     access_fields=("type", "client_id"),
     immutable_fields=("type",),
     health_fields=("registry", "username", "credential", "issuer", "client_secret"),
+    container=NAMESPACE,
+    revocation={"robot": None},
+    removal_step="Kubernetes",
     place=_secret,
 )
 EXTRA_SECRET = Kind("kubernetes", "extra Secret", place=_secret)
@@ -134,6 +157,8 @@ SERVICE_ACCOUNT = Kind(
     "Credentials",
     needed_for_access=True,
     access_fields=("imagePullSecrets*",),
+    container=NAMESPACE,
+    removal_step="Kubernetes",
     place=_robots,
 )
 SERVICE = Kind("kubernetes", "Service", place=_namespace)

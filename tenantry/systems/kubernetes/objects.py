@@ -150,6 +150,7 @@ def live(found: Object, foreign: str = "") -> Live:
         fields=fields,
         ours=is_ours(found) and not foreign,
         marked=_is_marked(found) and not foreign,
+        adopted=is_adopted(found) and not foreign,
         team=None if foreign else _team_of(found),
         foreign=foreign,
         handle={"uid": found["metadata"]["uid"]},
@@ -170,8 +171,13 @@ def live_in(found: Object, owner: str) -> Live:
     return replace(seen, team=owner, marked=seen.marked and seen.team == owner)
 
 
+def is_adopted(found: Object) -> bool:
+    """Return whether an object with Tenantry's mark existed before, and was adopted."""
+    return is_ours(found) and ADOPTED in (found["metadata"].get("annotations") or {})
+
+
 def _is_marked(found: Object) -> bool:
-    return is_ours(found) and ADOPTED not in (found["metadata"].get("annotations") or {})
+    return is_ours(found) and not is_adopted(found)
 
 
 def team_of(found: Object) -> str | None:
@@ -208,8 +214,8 @@ def apply(client: KubernetesClient, change: Change) -> None:
     """
     if change.action == "delete":
         assert change.live is not None
-        namespace, name = change.id.key.split("/", 1)
-        client.delete(change.id.kind.name, name, namespace, change.live.handle["uid"])
+        namespace, _, name = change.id.key.rpartition("/")
+        client.delete(change.id.kind.name, name, namespace or None, change.live.handle["uid"])
         return
     body = manifest(change.resource)
     before = change.live.fields if change.live else {}

@@ -28,9 +28,6 @@ from tenantry.systems.kubernetes.namespaces import (
     namespace,
 )
 
-APPLIED = "tenantry.io/applied"
-"""Annotation: a hash of the declared state of the team that was applied completely."""
-
 _INSIDE = (
     kinds.RESOURCE_QUOTA,
     kinds.LIMIT_RANGE,
@@ -84,7 +81,7 @@ class KubernetesTeams:
                 intent = intent_annotations(team, observed, self._adopts_project)
             wanted.append(namespace(self._marks, team, name, declared, intent, hosts))
             wanted.extend(contents(self._marks, self._state.platform, team, name, declared))
-        mark = {APPLIED: self._state.fingerprint(team)}
+        mark = {kinds.APPLIED: self._state.fingerprint(team)}
         wanted.append(
             Resource(
                 id=Id(kinds.NAMESPACE_MARK, team.home_namespace),
@@ -204,7 +201,7 @@ class KubernetesTeams:
         annotations = live["metadata"].get("annotations") or {}
         if live["status"].get("phase") == "Terminating":
             return False
-        return bool(annotations.get(APPLIED) == self._state.fingerprint(team))
+        return bool(annotations.get(kinds.APPLIED) == self._state.fingerprint(team))
 
     def apply(self, change: Change, observed: Observed) -> None:
         """Make one change."""
