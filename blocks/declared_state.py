@@ -1,5 +1,7 @@
 """The place of the declared state."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,8 @@ from tenantry import declared
 from tenantry.declared import Declaration, IfDeclared, Proposal, Team
 from tenantry.declared.edit import Edit, edit
 from tenantry.declared.faults import Document
+from tenantry.declared.offboarding import Offboarding
+from tenantry.declared.offboarding_edits import archive_team
 from tenantry.errors import DeclarationError, TenantryError
 from tenantry.wording import count
 
@@ -150,6 +154,27 @@ class DeclaredState(Block):
 
             return git.push_edit(repository, change, message)
         return edit(self._folder(), change)[0]
+
+    def archive_team(
+        self, name: str, record: Offboarding, removed: datetime, kept: Mapping[str, str]
+    ) -> None:
+        """Move the file of a removed team to the archive, in one commit.
+
+        Args:
+            name: the team's name.
+            record: the record of its offboarding, as the run has read it.
+            removed: the time of the removal.
+            kept: the kept resources, with the reasons.
+
+        Raises:
+            TenantryError: the record was changed, or the file cannot be moved, and why.
+        """
+        if repository := self._repository():
+            from tenantry.declared import git
+
+            git.push_archive(repository, name, record, removed, kept)
+        else:
+            archive_team(self._folder(), name, record, removed, kept)
 
     def check(self) -> str:
         """Return a sentence that confirms that the declared state is readable and valid.

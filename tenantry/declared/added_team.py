@@ -34,6 +34,7 @@ def add_team(declaration: Declaration, team: Team, form: Document | None = None)
     platform = declaration.platform
     reading = Reading(Path())
     reading.platform = platform
+    reading.archive = declaration.archive
     reading.evaluator = declaration.evaluator
     reading.complete(file, team)
     if file.team is not None:

@@ -2,26 +2,27 @@
 
 import stat
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 import stamina
 from dulwich.object_store import commit_tree_changes
-from dulwich.objects import Blob, Commit, ObjectID, Tree
+from dulwich.objects import Blob, Commit, ObjectID
 
 from tenantry import calls
-from tenantry.declared import files
 from tenantry.declared.changes import differences
+from tenantry.declared.checkout import checked_out, origin_of
 from tenantry.declared.edit import Edit, edit
 from tenantry.declared.faults import Document
+from tenantry.declared.offboarding import KEY, Offboarding
+from tenantry.declared.offboarding_edits import archive_team
 from tenantry.declared.policy_source import PolicySource
-from tenantry.declared.reading import Reading, read
+from tenantry.declared.reading import gather, read
 from tenantry.declared.remote import Head, Remote
 from tenantry.declared.repository import Repository
+from tenantry.declared.restoring import without_ended
 from tenantry.declared.saving import (
     DECIDE,
     ChangedSince,
@@ -35,7 +36,6 @@ from tenantry.declared.state import Declaration
 from tenantry.declared.team import Team
 from tenantry.errors import ChangedMeanwhile, DeclarationError, SystemRefused
 
-_LONGEST_NAME = 200  # in bytes; file systems take 255
 MAX_ATTEMPTS = 16
 """How often a commit is repeated on the new head when another push comes first."""
 
@@ -53,7 +53,7 @@ def load_commit(repository: Repository, commit: str | None = None) -> Declaratio
         SystemUnavailable: the repository did not answer four attempts.
     """
     head = calls.retry_read(lambda: Remote(repository).fetch(commit))
-    with _checked_out(repository, head) as folder:
+    with checked_out(repository, head) as folder:
         return _load(repository, head, folder)
 
 
@@ -78,7 +78,7 @@ def propose_commit(
         SystemUnavailable: the repository does not answer.
     """
     head = calls.retry_read(Remote(repository).fetch)
-    with _checked_out(repository, head) as folder:
+    with checked_out(repository, head) as folder:
         declaration = _load(repository, head, folder)
         proposal = propose(folder, team, if_declared, form, declaration)
         proposal.commit = head.id
@@ -103,7 +103,7 @@ def push_proposal(repository: Repository, proposal: Proposal) -> Declaration:
     for attempt in _attempts():
         with attempt:
             head = calls.retry_read(remote.fetch)
-            with _checked_out(repository, head) as folder:
+            with checked_out(repository, head) as folder:
                 try:
                     declaration, saved = check_again(
                         folder, proposal, _load(repository, head, folder)
@@ -116,7 +116,7 @@ def push_proposal(repository: Repository, proposal: Proposal) -> Declaration:
                 files = {path.relative_to(folder).as_posix(): path}
                 message = _message(proposal)
                 commit = _push(remote, repository, head, files, message)
-                return replace(declaration, origin=_origin(repository, commit))
+                return replace(declaration, origin=origin_of(repository, commit))
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
@@ -144,13 +144,50 @@ def push_edit(repository: Repository, change: Edit, message: str) -> Declaration
     for attempt in _attempts():
         with attempt:
             head = calls.retry_read(remote.fetch)
-            with _checked_out(repository, head) as folder:
+            with checked_out(repository, head) as folder:
                 declaration, paths = edit(folder, change)
                 if not paths:
-                    return replace(declaration, origin=_origin(repository, head.id))
+                    return replace(declaration, origin=origin_of(repository, head.id))
                 files = {path.relative_to(folder).as_posix(): path for path in paths}
                 commit = _push(remote, repository, head, files, f"{message}\n")
-                return replace(declaration, origin=_origin(repository, commit))
+                return replace(declaration, origin=origin_of(repository, commit))
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def push_archive(
+    repository: Repository,
+    name: str,
+    record: Offboarding,
+    removed: datetime,
+    kept: Mapping[str, str],
+) -> None:
+    """Commit that a removed team's file moves to the archive, and push it: one commit.
+
+    If another push comes first, the commit is repeated on the new head.
+
+    Args:
+        repository: the repository of the declared state.
+        name: the team's name.
+        record: the record of its offboarding, as the run has read it.
+        removed: the time of the removal.
+        kept: the kept resources, with the reasons.
+
+    Raises:
+        TenantryError: the record was changed, or the push is not allowed.
+        ChangedMeanwhile: another push came first at each attempt.
+        SystemUnavailable: the repository does not answer.
+    """
+    remote = Remote(repository)
+    for attempt in _attempts():
+        with attempt:
+            head = calls.retry_read(remote.fetch)
+            with checked_out(repository, head) as folder:
+                moved = archive_team(folder, name, record, removed, kept)
+                if moved.written:
+                    written = {each: folder / each for each in moved.written}
+                    message = f"Archive team {name}, which was removed\n"
+                    _push(remote, repository, head, written, message, moved.deleted)
+                return
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
@@ -168,140 +205,58 @@ def _attempts() -> Iterator[stamina.Attempt]:
     )
 
 
-def _origin(repository: Repository, commit: str) -> str:
-    return f"commit {commit} of branch '{repository.branch}' of {repository.url}"
-
-
 def _load(repository: Repository, head: Head, folder: Path) -> Declaration:
-    origin = _origin(repository, head.id)
-    policy = _policy_at_head(repository, head) if head.id != head.branch_at else None
+    origin = origin_of(repository, head.id)
+    if head.id == head.branch_at:
+        latest = policy = None
+    else:
+        latest, policy = _read_branch(repository, head)
     try:
         declaration = read(folder, policy)
     except DeclarationError as error:
         raise DeclarationError([f"{origin} is faulty:", *error.faults]) from None
-    if head.id != head.branch_at:
+    if latest is not None:
+        declaration = without_ended(declaration, latest)
         origin += f" (the branch is now at {head.branch_at})"
     return replace(declaration, origin=origin, base=repository.path.strip("/"))
 
 
-def _policy_at_head(repository: Repository, head: Head) -> PolicySource:
-    """Return the policy at the branch's head, which also applies to older commits."""
+def _read_branch(repository: Repository, head: Head) -> tuple[Declaration, PolicySource]:
+    """Return the declared state at the branch's head, and its policy.
+
+    The policy also applies to older commits, and so do the offboardings of teams.
+    """
     latest = head.at_branch()
-    with _checked_out(repository, latest) as folder:
-        reading = Reading(folder)
-        reading.read_platform()
-    if reading.platform is None or reading.faults:
-        text = f"The policy cannot be read, since {_origin(repository, latest.id)} is faulty:"
-        raise DeclarationError([text, *reading.faults])
-    name = f"platform.yaml at commit {latest.id[:12]}"
-    return PolicySource(reading.platform, replace(reading.platform_file, name=name))
-
-
-# The commit's files
-
-
-@contextmanager
-def _checked_out(repository: Repository, head: Head) -> Iterator[Path]:
-    """Yield a temporary folder with the files of the declared state."""
-    with TemporaryDirectory(prefix="tenantry-") as name:
-        folder = Path(name)
-        root = _tree(repository, head)
-        _write(head, folder, [entry for entry in root.items() if entry.path == b"platform.yaml"])
-        for entry in root.items():
-            if entry.path == b"teams":
-                _write_teams(head, folder / "teams", entry)
-        yield folder
-
-
-def _tree(repository: Repository, head: Head) -> Tree:
-    """Return the folder in the commit that contains `platform.yaml`."""
-    tree = head.objects[head.commit.tree]
-    for part in filter(None, repository.path.split("/")):
-        assert isinstance(tree, Tree)
-        entries = {entry.path: entry for entry in tree.items()}
-        entry = entries.get(part.encode())
-        if entry is None or not stat.S_ISDIR(entry.mode):
-            text = (
-                f"{_origin(repository, head.id)} has no folder '{repository.path}': correct "
-                "'path' in the Declared State block"
-            )
-            raise DeclarationError([text])
-        tree = head.objects[entry.sha]
-    assert isinstance(tree, Tree)
-    if b"platform.yaml" not in tree:
-        names = sorted(map(_name_of, tree.items()))
-        found, hint = ", ".join(names), files.platform_hint(names)
-        text = (
-            f"{_origin(repository, head.id)} has no platform.yaml in "
-            f"{repository.path or 'its root'} (found: {found or 'nothing'}). "
-            f"{hint[:1].upper() + hint[1:] or 'Add one'}, or set 'path' of the Declared State "
-            "block to the folder that contains it"
-        )
-        raise DeclarationError([text])
-    return tree
-
-
-def _write_teams(head: Head, folder: Path, teams: Any) -> None:
-    """Write the team files. Files that `load` only lists, such as those in sub-folders, are empty."""
-    if not stat.S_ISDIR(teams.mode):
-        folder.write_bytes(b"")  # `load` reports that it must be a folder
-        return
-    folder.mkdir()
-    entries = _entries(head, teams)
-    wanted = [each for each in entries if files.looks_like_yaml(_name_of(each))]
-    _write(head, folder, wanted)
-    written: set[bytes] = set()  # a tree may hold the same tree many times, at every level
-    below = [(folder, each) for each in entries if each not in wanted]
-    while below:
-        parent, entry = below.pop()
-        name = _name_of(entry)
-        depth = len(parent.relative_to(folder).parts)
-        if files.is_hidden(name) or "/" in name or len(entry.path) > _LONGEST_NAME or depth > 8:
-            continue
-        if stat.S_ISDIR(entry.mode) and entry.sha not in written:
-            written.add(entry.sha)
-            (parent / name).mkdir(exist_ok=True)
-            below.extend((parent / name, each) for each in _entries(head, entry))
-        elif parent != folder and files.looks_like_yaml(name):
-            (parent / name).write_bytes(b"")
-
-
-def _entries(head: Head, folder: Any) -> list[Any]:
-    tree = head.objects[folder.sha]
-    return list(tree.items()) if isinstance(tree, Tree) else []
-
-
-def _name_of(entry: Any) -> str:
-    return str(entry.path.decode(errors="replace"))
-
-
-def _write(head: Head, folder: Path, entries: list[Any]) -> None:
-    for entry in entries:
-        name = _name_of(entry)
-        if not stat.S_ISREG(entry.mode) or "/" in name:
-            if folder.name != "teams":
-                raise DeclarationError([f"{name}:1: is a link or a folder; it must be a file"])
-            (folder / name.replace("/", "_")).mkdir()  # reading reports it as this team's fault
-            continue
-        blob = head.objects[entry.sha]
-        assert isinstance(blob, Blob)
-        (folder / name).write_bytes(blob.data)
+    with checked_out(repository, latest) as folder:
+        reading = gather(folder)
+        if reading.platform is None or reading.faults:
+            text = f"The policy cannot be read, since {origin_of(repository, latest.id)} is faulty:"
+            raise DeclarationError([text, *reading.faults])
+        name = f"platform.yaml at commit {latest.id[:12]}"
+        source = PolicySource(reading.platform, replace(reading.platform_file, name=name))
+        return reading.result(), source
 
 
 # A new commit
 
 
 def _push(
-    remote: Remote, repository: Repository, head: Head, files: Mapping[str, Path], message: str
+    remote: Remote,
+    repository: Repository,
+    head: Head,
+    files: Mapping[str, Path],
+    message: str,
+    deleted: Iterable[str] = (),
 ) -> str:
-    """Push a commit that changes these files, and return its hash."""
+    """Push a commit that changes and deletes these files, and return its hash."""
     known = set(head.objects)
-    changes = []
+    changes: list[tuple[bytes, int | None, ObjectID | None]] = []
+    for name in deleted:
+        changes.append((_inside(repository, name), None, None))
     for name, path in files.items():
         blob = Blob.from_string(path.read_bytes())
         head.objects.add_object(blob)
-        inside = "/".join(filter(None, (repository.path, name)))
-        changes.append((inside.encode(), stat.S_IFREG | 0o644, ObjectID(blob.id)))
+        changes.append((_inside(repository, name), stat.S_IFREG | 0o644, ObjectID(blob.id)))
     commit = Commit()
     commit.tree = commit_tree_changes(head.objects, head.commit.tree, changes)
     commit.parents = [head.commit.id]
@@ -315,10 +270,19 @@ def _push(
     return str(commit.id.decode())
 
 
+def _inside(repository: Repository, name: str) -> bytes:
+    """Return the path of a file of the declared state within the repository."""
+    return "/".join(filter(None, (*repository.path.split("/"), name))).encode()
+
+
 def _message(proposal: Proposal) -> str:
     name = proposal.content["name"]
     if proposal.before is None:
+        if KEY in proposal.content:
+            return f"Record the offboarding of team {name}, whose file had vanished\n"
         return f"Declare team {name}\n"
+    if proposal.restores:
+        return f"Onboard team {name} again, which was being offboarded\n"
     changed = [each.field for each in differences(proposal.before, proposal.content)]
     return f"Change team {name}: {', '.join(changed)}\n"
 

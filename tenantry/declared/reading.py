@@ -16,6 +16,7 @@ from tenantry.declared import (
     rules,
     warnings,
 )
+from tenantry.declared.archive import Archived, read_archive, refusal
 from tenantry.declared.claims import Conflict
 from tenantry.declared.faults import Document, Place, explain
 from tenantry.declared.files import (
@@ -89,6 +90,7 @@ def gather(folder: Path, policy: PolicySource | None = None) -> "Reading":
         raise DeclarationError([f"{folder}: is not a folder"])
     reading = Reading(folder)
     reading.read_platform(policy)
+    reading.archive = read_archive(folder)
     reading.read_teams()
     reading.check_unused_profiles()
     reading.check_together()
@@ -110,6 +112,7 @@ class Reading:
         self.warnings: list[str] = []
         """Warnings of the platform."""
         self.files: list[TeamFile] = []
+        self.archive: tuple[Archived, ...] = ()
         self.evaluator: PolicyEvaluator | None = None
         """Checks the teams against the policy; None if the platform cannot be read."""
 
@@ -214,6 +217,8 @@ class Reading:
         except ValidationError as error:  # only the combination of file and defaults is faulty
             file.faults += explain(error, Team, file.document)
             return
+        if team.offboarding is None and (text := refusal(self.archive, team)):
+            file.fault(NAME, text)
         unknown = {*left_out, *self._defaults_left_out(given.profile)}
         faulty: set[Place] = set()
         for place, text in (*rules.check_team(team), *rules.check_hosts(platform, team)):
@@ -346,6 +351,7 @@ class Reading:
                 found += [*file.faults, *(each.fault for each in file.contested)]
             raise DeclarationError(sorted(found, key=location_of))
         good = [file for file in self.files if not file.is_faulty]
+        archived = [each.fault for each in self.archive if each.fault]
         named = {file.team.name: file.team for file in good if file.team}
         return Declaration(
             self.platform,
@@ -358,9 +364,12 @@ class Reading:
             ),
             tuple(left_out_of(file, named) for file in self.files if file.is_faulty),
             tuple(self.other_faults),
-            _in_order([*self.warnings, *(found for file in good for found in file.warnings)]),
+            _in_order(
+                [*archived, *self.warnings, *(found for file in good for found in file.warnings)]
+            ),
             self.evaluator,
             {name: team for name, team in sorted(named.items()) if team.offboarding is not None},
+            self.archive,
         )
 
 

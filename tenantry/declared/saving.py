@@ -13,8 +13,10 @@ from tenantry.declared.added_team import add_team
 from tenantry.declared.changes import FieldChange, differences
 from tenantry.declared.faults import Document, explain
 from tenantry.declared.merge import Data, merge
+from tenantry.declared.offboarding import KEY
 from tenantry.declared.parsing import FaultyText
 from tenantry.declared.reading import read
+from tenantry.declared.restoring import check_not_recorded, without_record
 from tenantry.declared.rewriting import dump, round_trip, update_mapping
 from tenantry.declared.salvage import name_in_text, valid_name
 from tenantry.declared.state import Declaration
@@ -82,7 +84,13 @@ class Proposal:
     @property
     def team(self) -> Team:
         """The team with all defaults."""
-        return self.declaration.teams[self.content["name"]]
+        name, state = self.content["name"], self.declaration
+        return state.teams[name] if name in state.teams else state.offboarding[name]
+
+    @property
+    def restores(self) -> bool:
+        """Whether the save takes away the record of an offboarding."""
+        return KEY in (self.before or {}) and KEY not in self.content
 
     @property
     def changes(self) -> list[FieldChange]:
@@ -107,7 +115,7 @@ class Proposal:
         Raises:
             AlreadyDeclared: the call changes the file; lists the fields that differ.
         """
-        if changes := self.changes:
+        if changes := [each for each in self.changes if each.field != KEY]:
             shown = [each.cut for each in changes[:_SHOWN]]
             lines = [f"  {each.field}: {each.declared} → {each.given}" for each in shown]
             if len(changes) > _SHOWN:
@@ -156,10 +164,15 @@ def propose(
             "= 'replace' to overwrite it:"
         )
         raise DeclarationError([text, *faults])
+    if overwrites:
+        check_not_recorded(declaration, team.name, file)
     content = file_content(team)
-    if if_declared == "merge" and before is not None:
-        content = merge(before, content)
-        team = _validate(content, form)
+    if before is not None:
+        active = without_record(declaration, team.name, file, before)
+        restores_all = active is not before and content.keys() == {"name"}
+        if if_declared == "merge" or restores_all:  # to restore a team, its name is enough
+            content = merge(active, content)
+            team = _validate(content, form)
     proposal = Proposal(add_team(declaration, team, form), content, before, file)
     proposal.overwrites = overwrites
     return proposal

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from tenantry.declared.archive import Archived
 from tenantry.declared.faults import Document, Place
 from tenantry.declared.merge import complete
 from tenantry.declared.names import NamePatterns
@@ -155,6 +156,8 @@ class Declaration:
     offboarding: dict[str, Team] = field(default_factory=dict)
     """The teams that are being offboarded, by name, sorted by name. They keep their names and
     claims, and only the flows that offboard teams change them."""
+    archive: tuple[Archived, ...] = field(default=(), compare=False, repr=False)
+    """The files of removed teams."""
 
     @property
     def faults(self) -> list[str]:

@@ -7,6 +7,7 @@ import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from tenantry.declared import Team
-from tenantry.declared.git import MAX_ATTEMPTS, load_commit, push_edit
+from tenantry.declared.git import MAX_ATTEMPTS, load_commit, push_archive, push_edit
+from tenantry.declared.offboarding import Offboarding
+from tenantry.declared.offboarding_edits import record
 from tenantry.declared.remote import Remote
 from tenantry.declared.repository import Repository
 from tenantry.errors import ChangedMeanwhile, DeclarationError, SystemRefused
@@ -618,3 +621,55 @@ def test_message_for_a_misnamed_platform_file_names_it_in_git_too(
     bare.commit({"platform.yaml": None, "platform.yml": "name: Test\n"})
     with pytest.raises(DeclarationError, match=r"Rename 'platform\.yml' to 'platform\.yaml'"):
         load_commit(repository)
+
+
+# Offboarding
+
+
+BEGUN = Offboarding(
+    since=datetime(2026, 11, 30, tzinfo=UTC), by="ann", remove_after=date(2099, 1, 1)
+)
+
+
+def test_a_removed_team_moves_to_the_archive_in_one_commit(
+    bare: BareRepository,
+    repository: Repository,
+    somebody_pushes: Callable[[Callable[[], Any]], None],
+) -> None:
+    bare.commit({"teams/shop.yaml": SHOP})
+    push_edit(repository, record("shop", BEGUN), "Record the offboarding of team shop")
+    bare.pull()
+    before = len(bare.log)
+    somebody_pushes(lambda: bare.commit({"teams/data.yaml": "name: data\n"}))
+
+    removed, kept = datetime(2026, 12, 14, tzinfo=UTC), {"harbor/project/team-shop": "images"}
+    for _ in range(2):  # the second time nothing is left to move
+        push_archive(repository, "shop", BEGUN, removed, kept)
+
+    assert len(bare.log) == before + 2
+    assert bare.log[0].endswith(": Archive team shop, which was removed")
+    assert bare.show("archive/shop.2026-12-14.yaml").startswith(SHOP)
+    state = load_commit(repository)
+    assert state.names == {"data"}
+    assert state.archive[0].projects == {"team-shop"}
+
+
+def test_the_last_team_can_be_archived(bare: BareRepository, repository: Repository) -> None:
+    bare.commit({"teams/shop.yaml": SHOP})
+    push_edit(repository, record("shop", BEGUN), "Record the offboarding of team shop")
+    push_archive(repository, "shop", BEGUN, datetime(2026, 12, 14, tzinfo=UTC), {})
+    assert load_commit(repository).names == frozenset()
+
+
+def test_an_older_commit_restores_no_team_that_was_offboarded_since(
+    bare: BareRepository, repository: Repository
+) -> None:
+    old = bare.commit({"teams/shop.yaml": SHOP, "teams/data.yaml": "name: data\n"})
+    push_edit(repository, record("shop", BEGUN), "Record the offboarding of team shop")
+    found = load_commit(repository, old)
+    assert list(found.teams) == ["data"]
+    assert list(found.offboarding) == ["shop"]
+    push_archive(repository, "shop", BEGUN, datetime(2026, 12, 14, tzinfo=UTC), {})
+    found = load_commit(repository, old)
+    assert list(found.teams) == ["data"]
+    assert "was removed (archive/shop.2026-12-14.yaml)" in found.faults[0]
