@@ -25,7 +25,7 @@ pytestmark = [
 ]
 
 FORCED = {"force": True}
-COMPROMISED = {"compromised": True, "ask": False, "reason": "leaked"}
+COMPROMISED = {"compromised": True, "require_approval": False, "reason": "leaked"}
 
 
 def case(

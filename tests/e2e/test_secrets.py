@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -220,11 +221,11 @@ def session(
 def run_all(platform: LocalPlatform, folder: Path, cases: list[Case]) -> Session:
     """Run cases concurrently, each on its own sandbox, and return the session."""
     session = Session(platform, Known(), folder)
-    sandboxes = [ChangedSandbox(session.known, case.change_answer) for case in cases]
-    try:
+    with ExitStack() as stack:
         started: dict[str, str] = {}
-        for number, (case, sandbox) in enumerate(zip(cases, sandboxes, strict=True)):
-            sandbox.__enter__()
+        for number, case in enumerate(cases):
+            sandbox = stack.enter_context(ChangedSandbox(session.known, case.change_answer))
+            stack.callback(_record_issued, session.known, sandbox)
             sandbox.harbor.login_delay = 0.01
             case.prepare(sandbox)
             bench = FlowBench(platform, _addresses(case, sandbox, session), folder / str(number))
@@ -234,13 +235,13 @@ def run_all(platform: LocalPlatform, folder: Path, cases: list[Case]) -> Session
                 kill_when_running(platform, started[case.name])
         for case in cases:
             session.runs[case.name] = _ended(platform, started[case.name], case)
-    finally:
-        for sandbox in sandboxes:
-            for secret in sandbox.harbor.issued_secrets:
-                session.known.add("a secret that Harbor issued", secret)
-            sandbox.__exit__(None, None, None)
     time.sleep(3)  # the server writes events and task runs with a delay
     return session
+
+
+def _record_issued(known: Known, sandbox: ChangedSandbox) -> None:
+    for secret in sandbox.harbor.issued_secrets:
+        known.add("a secret that Harbor issued", secret)
 
 
 def _addresses(case: Case, sandbox: ChangedSandbox, session: Session) -> dict[str, Any]:

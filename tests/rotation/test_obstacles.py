@@ -91,7 +91,7 @@ def test_an_unpublished_robot_is_deleted_although_nothing_is_due(
 ) -> None:
     bench.declare(PULL).onboard()
     bench.systems.credentials.issuer.create(
-        "team-shop", "pull-b", bench.team().active_robots["pull"], "created"
+        bench.team(), "pull-b", bench.team().active_robots["pull"], "created"
     )
     assert only(run(bench)).done == ("deleted pull-b: it was never published",)
     assert published(bench) == "pull-a"
