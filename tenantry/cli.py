@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from pydantic import ValidationError
 from typer.exceptions import TyperException
 
 from tenantry import declared, explain, onboarding
-from tenantry.connections import Connections
+from tenantry.connections import from_environment
 from tenantry.errors import DeclarationError, TenantryError, as_tenantry_error
 from tenantry.files import FolderStore, write_private
+from tenantry.importing.command import import_folder
 from tenantry.outcomes import left_out
 from tenantry.systems.settle import connect
 from tenantry.text import Terminal, json_text, printed_lines
@@ -70,6 +70,9 @@ def policy(folder: Folder) -> None:
     typer.echo(declared.propose_policy(folder), nl=False)
 
 
+app.command("import")(import_folder)
+
+
 @app.command()
 def plan(
     folder: Folder,
@@ -93,7 +96,7 @@ def plan(
     state = declared.read(folder)
     state.pick(team)
     with_platform = team is None and state.platform.is_managed
-    with connect(_connections(), state) as systems:
+    with connect(from_environment(), state) as systems:
         state = systems.state
         teams = state.pick(team)
         systems.check(configuring=with_platform)
@@ -158,7 +161,7 @@ def drift(
     _check_output(output)
     store = FolderStore(history) if history else None
     past = History.read(store) if store else History.empty()
-    with connect(_connections(), state, probe_credentials=not no_probe, extras=True) as systems:
+    with connect(from_environment(), state, probe_credentials=not no_probe, extras=True) as systems:
         report = core.detect_drift(systems, team, asked)
     now = past.after(report)
     _write(report, now, format, output, full=full)
@@ -186,7 +189,7 @@ def check(
 
     state = declared.read(folder)
     _check_output(output)
-    with connect(_connections(), state) as systems:
+    with connect(from_environment(), state) as systems:
         systems.check(configuring=True)
         report = checks.report(systems, checks.check_all(systems))
     _write(report, History.empty(), format, output)
@@ -290,24 +293,6 @@ def _systems(names: list[str] | None) -> "tuple[SystemName, ...]":
         known = ", ".join(SYSTEMS)
         raise DeclarationError([f"--system: '{name}': must be one of {known}" for name in unknown])
     return tuple(system for system in SYSTEMS if not names or system in names)
-
-
-def _connections() -> Connections:
-    try:
-        return Connections()
-    except ValidationError as error:
-        faults = []
-        for detail in error.errors():
-            name = "TENANTRY_" + "_".join(str(part).upper() for part in detail["loc"])
-            problem = (
-                "is not set"
-                if detail["type"] == "missing"
-                else detail["msg"].removeprefix("Value error, ")
-            )
-            if len(detail["loc"]) == 1:
-                name, problem = f"{name}_URL and _PASSWORD", "are not set"
-            faults.append(f"{name}: {problem}")
-        raise DeclarationError(faults) from None
 
 
 def main() -> None:

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from tenantry.errors import DeclarationError
 from tenantry.pasted import Secret, Word
 
 HOME = "home"
@@ -86,3 +87,26 @@ class Connections(BaseSettings):
     def clusters(self) -> dict[str, Cluster]:
         """The clusters by name. This version of Tenantry supports one, the home cluster."""
         return {HOME: self.kubernetes}
+
+
+def from_environment() -> Connections:
+    """Return the connections that the environment variables give.
+
+    Raises:
+        DeclarationError: variables are missing or faulty; with all faults.
+    """
+    try:
+        return Connections()
+    except ValidationError as error:
+        faults = []
+        for detail in error.errors():
+            name = "TENANTRY_" + "_".join(str(part).upper() for part in detail["loc"])
+            problem = (
+                "is not set"
+                if detail["type"] == "missing"
+                else detail["msg"].removeprefix("Value error, ")
+            )
+            if len(detail["loc"]) == 1:
+                name, problem = f"{name}_URL and _PASSWORD", "are not set"
+            faults.append(f"{name}: {problem}")
+        raise DeclarationError(faults) from None

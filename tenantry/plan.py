@@ -32,7 +32,7 @@ Action = Literal["create", "adopt", "update", "replace", "delete"]
 """What a change does. `adopt` marks an object that Tenantry did not create as its own, and updates its
 declared fields in the same change."""
 
-_MARKED = Difference("mark", None, "tenantry")
+MARKED = Difference("mark", None, "tenantry")
 """The difference of an adopted object, in place of those of the single labels and annotations."""
 
 
@@ -70,7 +70,7 @@ class Change:
         """Whether the change writes only Tenantry's marks and records."""
         fields = list(_beyond_marks(self.id.kind, self.differences))
         is_written = self.action in ("adopt", "update")
-        return self.id.kind.is_record or (is_written and fields in ([], [_MARKED]))
+        return self.id.kind.is_record or (is_written and fields in ([], [MARKED]))
 
 
 def unknown_kind(change: Change) -> TenantryError:
@@ -295,7 +295,7 @@ def _adopted(
     found = list(found)
     others = [*_beyond_marks(resource.id.kind, found)]
     if not is_part or len(others) < len(found):
-        yield _MARKED
+        yield MARKED
     yield from (each for each in found if each in others or each.old not in (None, ""))
 
 

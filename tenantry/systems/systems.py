@@ -5,7 +5,6 @@ project is recorded on a namespace, and a namespace holds the Secrets of robots.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
 from types import TracebackType
@@ -22,19 +21,17 @@ from tenantry.marks import Marks
 from tenantry.plan import Change, Plan, make_plan, may_adopt, unknown_kind
 from tenantry.resources import Observed, Resource
 from tenantry.systems.adapter import Adapter, Owner
+from tenantry.systems.clients import Clients
 from tenantry.systems.credentials.team import TeamCredentials
-from tenantry.systems.harbor.client import HarborClient
 from tenantry.systems.harbor.platform import HarborPlatform
 from tenantry.systems.harbor.team import HarborTeams
 from tenantry.systems.health import check_harbor, check_keycloak, check_kubernetes
 from tenantry.systems.istio.platform import IstioPlatform
 from tenantry.systems.istio.team import IstioTeams
-from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.keycloak.harbors_client import secret_of
 from tenantry.systems.keycloak.platform import KeycloakPlatform
 from tenantry.systems.keycloak.team import KeycloakTeams
 from tenantry.systems.kubernetes.client import KubernetesClient
-from tenantry.systems.kubernetes.clusters import Clusters
 from tenantry.systems.kubernetes.team import KubernetesTeams
 
 hide_wire_logs()
@@ -62,6 +59,7 @@ class Systems:
         renew_client_secret_before: datetime | None = None,
         clock: Clock = utc_now,
         more_adapters: "Sequence[Callable[[Systems], Adapter[Team]]]" = (),
+        clients: Clients | None = None,
     ) -> None:
         """
         Args:
@@ -74,20 +72,16 @@ class Systems:
             clock: the clock for ages and expiry.
             more_adapters: create further adapters for the resources of teams, given these systems.
                 They observe after the others.
+            clients: open connections to use, which the caller closes; by default new ones.
         """
         self.state = state
         self.probes_credentials = probe_credentials
         self.clock = clock
         platform = state.platform
-        with ExitStack() as stack:  # closes what is connected if a later connection fails
-            self.harbor_client = harbor = HarborClient(connections.harbor)
-            stack.callback(harbor.close)
-            realm = platform.keycloak.realm
-            self.keycloak_client = keycloak = KeycloakClient(connections.keycloak, realm)
-            stack.callback(keycloak.close)
-            self.clusters = clusters = Clusters(connections.clusters)
-            stack.callback(clusters.close)
-            self._stack = stack.pop_all()
+        self._closes = clients is None
+        self._clients = clients or Clients.connect(connections, platform.keycloak.realm)
+        harbor, keycloak, clusters = self._clients
+        self.harbor_client, self.keycloak_client, self.clusters = harbor, keycloak, clusters
         self.marks = marks = Marks(platform.id, platform.name, clusters.home.uid)
         self.kubernetes = KubernetesTeams(
             clusters, state, marks, self._adopts_project, extras=extras
@@ -152,7 +146,8 @@ class Systems:
 
     def close(self) -> None:
         """Close the connections."""
-        self._stack.close()
+        if self._closes:
+            self._clients.close()
 
     def check(self, *, configuring: bool = False) -> list[str]:
         """Check each system, and return the results as sentences.

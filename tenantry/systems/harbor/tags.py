@@ -11,7 +11,7 @@ from tenantry.systems.harbor import kinds
 from tenantry.systems.harbor.client import HarborClient, Row
 from tenantry.systems.harbor.project import project_id
 
-_TEMPLATES = {
+TEMPLATES = {
     "latest_pushed": "latestPushedK",
     "latest_pulled": "latestPulledN",
     "pushed_within_days": "nDaysSinceLastPush",
@@ -172,8 +172,8 @@ def retention_body(retention: Retention, project: int) -> Row:
 
 
 def _template(rule: RetentionRule) -> tuple[str, int]:
-    ours = next(key for key in _TEMPLATES if getattr(rule, key) is not None)
-    return _TEMPLATES[ours], getattr(rule, ours)
+    ours = next(key for key in TEMPLATES if getattr(rule, key) is not None)
+    return TEMPLATES[ours], getattr(rule, ours)
 
 
 def _line(template: str, count: Any, repositories: str, tags: str, untagged: bool) -> str:

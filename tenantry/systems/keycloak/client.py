@@ -119,6 +119,13 @@ class KeycloakClient:
         """Return whether the realm exists."""
         return self.get("") is not None
 
+    def realms(self) -> list[str]:
+        """Return the names of all realms that the account can see."""
+        query = {"briefRepresentation": "true"}
+        found = retry_read(lambda: self._exchange("GET", "admin/realms", query=query))
+        call = "GET /admin/realms"
+        return [str(each["realm"]) for each in many(found or [], "keycloak", call)]
+
     def get(self, path: str, **query: Any) -> Answer | None:
         """Return the object at a path below the realm; None if there is none."""
         found = self._read(path, query)

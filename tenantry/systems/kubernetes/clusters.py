@@ -1,6 +1,6 @@
 """The connections to the clusters of a platform, by the clusters' names."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from tenantry.connections import HOME, Cluster
 from tenantry.errors import SystemRefused
@@ -11,10 +11,15 @@ from tenantry.systems.kubernetes.client import KubernetesClient
 class Clusters(Mapping[str, KubernetesClient]):
     """The connections by the clusters' names. Safe to use from many threads."""
 
-    def __init__(self, clusters: Mapping[str, Cluster]) -> None:
+    def __init__(
+        self,
+        clusters: Mapping[str, Cluster],
+        connect: Callable[[Cluster], KubernetesClient] = KubernetesClient,
+    ) -> None:
         """
         Args:
             clusters: how each cluster is reached. One of them is the home cluster.
+            connect: returns the connection to a cluster.
 
         Raises:
             SystemRefused: the home cluster is missing, or a kubeconfig cannot be used.
@@ -24,7 +29,7 @@ class Clusters(Mapping[str, KubernetesClient]):
         self._clients: dict[str, KubernetesClient] = {}
         try:
             for name, cluster in clusters.items():
-                self._clients[name] = KubernetesClient(cluster)
+                self._clients[name] = connect(cluster)
         except BaseException:
             self.close()
             raise
