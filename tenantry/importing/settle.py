@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from tenantry.calls import Clock
 from tenantry.connections import Connections
 from tenantry.declared import Declaration, Platform, Team, complete
+from tenantry.declared.adopt import SYSTEMS, AdoptBySystem, shortest
 from tenantry.declared.faults import Place
 from tenantry.declared.rules import check_hosts, check_team
-from tenantry.declared.team import Adopt
 from tenantry.importing.drafts import Draft
 from tenantry.importing.notes import quoted
 from tenantry.plan import MARKED, Change, Plan
@@ -60,20 +60,35 @@ class Settling:
             ]
             if not any(removed):
                 break
-        strict = self._plans(platform, drafts, "if-identical")
         for each in drafts:
             if each.found.name in plans:
                 _note_rest(each, plans[each.found.name])
-                _choose_adopt(each, plans[each.found.name], strict[each.found.name])
+        self._choose_adopt(platform, [each for each in drafts if each.found.name in plans])
         return plans
 
-    def _plans(
-        self, platform: Data, drafts: Sequence[Draft], adopt: Adopt = "yes"
-    ) -> dict[str, Plan]:
-        declared = Platform.model_validate({**platform, "adopt": adopt})
+    def _choose_adopt(self, platform: Data, drafts: Sequence[Draft]) -> None:
+        """Declare the strictest `adopt`, by system, with which nothing is refused."""
+        for each in drafts:
+            each.data["adopt"] = dict.fromkeys(SYSTEMS, "if-identical")
+        for _ in SYSTEMS:
+            plans = self._plans(platform, drafts)
+            for each in drafts:
+                refusals = plans[each.found.name].refusals
+                each.data["adopt"] |= {refused.id.system: "yes" for refused in refusals}
+            if not any(plan.refusals for plan in plans.values()):
+                break
+        for each in drafts:
+            changes = plans[each.found.name].changes
+            needed = {change.id.system for change in changes if change.action == "adopt"}
+            modes = each.data.pop("adopt")
+            if found := {system: modes[system] for system in SYSTEMS if system in needed}:
+                each.data["adopt"] = shortest(AdoptBySystem.model_validate(found))
+
+    def _plans(self, platform: Data, drafts: Sequence[Draft]) -> dict[str, Plan]:
+        declared = Platform.model_validate({**platform, "adopt": "yes"})
         teams = {}
         for each in drafts:
-            team = _valid(declared, each, adopt)
+            team = _valid(declared, each)
             if team is not None:
                 teams[team.name] = team
         state = Declaration(declared, teams)
@@ -84,20 +99,12 @@ class Settling:
             return {name: systems.plan(team, observed) for name, team in teams.items()}
 
 
-def _choose_adopt(draft: Draft, plan: Plan, strict: Plan) -> None:
-    """Declare the strictest `adopt` with which nothing is refused."""
-    if strict.refusals:
-        draft.data["adopt"] = "yes"
-    elif any(change.action == "adopt" for change in plan.changes):
-        draft.data["adopt"] = "if-identical"
-
-
-def _valid(platform: Platform, draft: Draft, adopt: Adopt) -> Team | None:
+def _valid(platform: Platform, draft: Draft) -> Team | None:
     """Return the team, after what is not valid was removed from the draft."""
     faults: list[tuple[Place, str]] = []
     for _ in range(_ROUNDS):
         try:
-            team = complete(platform, Team.model_validate({**draft.data, "adopt": adopt}))
+            team = complete(platform, Team.model_validate({"adopt": "yes", **draft.data}))
         except ValidationError as error:
             faults = [(tuple(each["loc"]), str(each["msg"])) for each in error.errors()]
         else:

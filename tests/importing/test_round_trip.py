@@ -106,9 +106,13 @@ def test_no_team_can_be_adopted_without_its_grants(
     bench, folder = begin(unmarked), tmp_path / "imported"
     found = imported(bench, folder)
 
-    state = declared.read(folder)
     assert "adopt" in found.report.grants
-    assert all(team.adopt == "never" for team in state.teams.values())
+    bench.folder, bench.state = folder, declared.read(folder)
+    with bench.process() as systems:
+        for team in bench.teams:
+            plan = systems.plan(team, systems.observe([team]))
+            assert plan.refusals
+            assert [change for change in plan.changes if change.action == "adopt"] == []
 
 
 def test_grants_are_written_on_request_only(
