@@ -9,6 +9,19 @@ All three write at most once to each resource, change only what carries Tenantry
 and can be run again after they were killed. Neither of them reads or writes the declared state.
 """
 
+from tenantry.offboarding.plan import Blocked, Deletion, Kept, RemovalPlan, Removed, Revoked
+from tenantry.offboarding.removal import remove
+from tenantry.offboarding.removal_plan import plan_removal
 from tenantry.offboarding.revocation import revoke
 
-__all__ = ["revoke"]
+__all__ = [
+    "Blocked",
+    "Deletion",
+    "Kept",
+    "RemovalPlan",
+    "Removed",
+    "Revoked",
+    "plan_removal",
+    "remove",
+    "revoke",
+]

@@ -13,7 +13,10 @@ from tenantry.errors import TenantryError
 from tenantry.offboarding.leftovers import Leftovers
 from tenantry.resources import Id, Live, Observed
 from tenantry.systems.credentials.pairs import pair
+from tenantry.systems.harbor.kinds import PROJECT
 from tenantry.systems.harbor.robots import robot_id
+from tenantry.systems.keycloak.kinds import MAPPER
+from tenantry.systems.kubernetes.intents import project_intent
 from tenantry.systems.systems import Systems
 from tenantry.walk import Step, accept_unread, observe_owners, run_directly
 
@@ -68,12 +71,14 @@ def holdings(
         observed: what was observed of it.
         adopted: whether resources that Tenantry has adopted may be changed.
     """
+    has_intent = project_intent(team, observed) is not None
     names = {resource.id for resource in systems.desired(team, observed)} | set(_robots(team))
     for id, live in observed.live.items():
         kind, container = id.kind, _container(id)
         if kind.revocation is None and kind.removal_step is None and not kind.grants_access:
             continue
-        is_marked = live.marked and live.team == team.name
+        # The name of a mapper is its mark, and the names of the team's mappers are declared.
+        is_marked = live.marked and live.team == team.name and kind != MAPPER
         around = observed.live.get(container) if container else None
         is_inside = container in names or (around is not None and _is_of(around, team))
         if not (id in names or is_marked or is_inside):
@@ -82,6 +87,9 @@ def holdings(
             why = live.foreign
         elif container and is_inside and (around is None or not around.ours):
             why = f"Tenantry did not create the {container.kind} that contains it"
+        elif PROJECT in (kind, kind.container) and not (has_intent or is_marked):
+            # The descriptions of robots alone do not prove who created the project.
+            why = "no namespace of the team records that Tenantry created the project"
         elif not live.ours or not (id in names or is_marked):
             why = _NOT_OURS
         else:

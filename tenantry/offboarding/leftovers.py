@@ -5,6 +5,7 @@ teams' namespaces. Such a mark must name this platform, which marks of earlier r
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from tenantry.declared import Team
 from tenantry.declared.harbor_project import SecretFormat
@@ -79,7 +80,7 @@ class Leftovers:
             if id in observed.live:
                 continue
             with seen.capture_errors(id, team.name):
-                seen.live[id] = objects.live(found)
+                seen.live[id] = replace(objects.live(found), team=team.name)
                 if not is_ending:
                     owners[name] = team.name
         for kind in _INSIDE if owners else ():
@@ -116,14 +117,7 @@ class Leftovers:
         format: SecretFormat = "docker" if found.get("type") == DOCKER else "config.json"
         live = self._systems.credentials.secrets.read(Place(team, "", namespace, name, format))
         if live is not None:
-            seen.live[id] = Live(
-                live.fields,
-                live.ours,
-                marked=not live.adopted,
-                adopted=live.adopted,
-                team=team.name,
-                handle=live.handle,
-            )
+            seen.live[id] = replace(live, marked=not live.adopted, team=team.name)
 
     def _observe_keycloak(self, team: Team, observed: Observed, seen: Observed) -> None:
         for client in self._systems.keycloak_client.pages("clients"):

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 
 from tenantry.declared import Team
 from tenantry.explain import plan_hash
+from tenantry.kinds import RemovalStep
 from tenantry.plan import Change
 from tenantry.resources import Id
+from tenantry.systems.harbor.kinds import REPOSITORY
 
 _BOUNDS = "r", "a"
 """The prefixes of the highest numbers of repositories and artifacts in an approval."""
@@ -49,10 +51,17 @@ class Deletion:
     id: Id
     identity: str
     """The number or UID of the resource: another resource of the same name has another one."""
+    step: RemovalStep
+    """The step that removes it."""
     note: str = ""
-    """What is removed with it, such as `3 repositories`."""
+    """Why it is removed, or what remains of it; empty if it is deleted with its team."""
     change: Change | None = field(default=None, compare=False, repr=False)
-    """The deletion; None if the resource is being deleted already, and the removal waits for it."""
+    """The change that removes it; None if it is being deleted already, and the removal waits for it."""
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is a repository. Its approval is a bound (`RemovalPlan.approval`)."""
+        return self.id.kind == REPOSITORY
 
     @property
     def fingerprint(self) -> str:
@@ -123,7 +132,7 @@ class RemovalPlan:
         This text still approves it, since it has a fingerprint of each removed resource
         (`is_approved`).
         """
-        parts = sorted(each.fingerprint for each in self.removed)
+        parts = sorted(each.fingerprint for each in self.removed if not each.is_image)
         if self._deletes_images:
             bounds = zip(_BOUNDS, self._highest, strict=True)
             parts += [f"{prefix}{number}" for prefix, number in bounds]
@@ -144,7 +153,7 @@ class RemovalPlan:
         if approved == self.digest:
             return True
         parts = set(approved.split("-"))
-        if any(each.fingerprint not in parts for each in self.removed):
+        if any(each.fingerprint not in parts for each in self.removed if not each.is_image):
             return False
         return not self._deletes_images or all(
             any(_is_within(part, prefix, number) for part in parts)
@@ -153,7 +162,7 @@ class RemovalPlan:
 
     @property
     def _deletes_images(self) -> bool:
-        return self.delete_images and bool(self.repositories)
+        return any(each.is_image for each in self.removed)
 
     @property
     def _highest(self) -> tuple[int, int]:
@@ -167,9 +176,8 @@ class RemovalPlan:
         yield from (f"remove {each}" for each in self.removed)
         yield from (f"keep {each.id}" for each in self.kept)
         if self._deletes_images:
-            for each in self.repositories:
-                tags = " ".join(each.tags)
-                yield f"delete {each.name} {each.number} {each.last_artifact} {tags}"
+            for images in self.repositories:
+                yield f"delete {images.name} up to {images.last_artifact}: {' '.join(images.tags)}"
 
 
 def _is_within(part: str, prefix: str, number: int) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tenantry import offboarding
 from tenantry.declared import Team
-from tenantry.offboarding.plan import Revoked
+from tenantry.offboarding.plan import RemovalPlan, Removed, Revoked
 from tenantry.systems.systems import Systems
 from tests.drift.extras import provider
 from tests.isolation.snapshot import Names, everything
@@ -99,6 +99,30 @@ def revoke(bench: Bench, **options: Any) -> Revoked:
     """Revoke the access of shop in a new process."""
     with process(bench) as (systems, team):
         return offboarding.revoke(systems, team, **options)
+
+
+def plan(bench: Bench, **options: Any) -> RemovalPlan:
+    """Plan the removal of shop in a new process."""
+    with process(bench) as (systems, team):
+        return offboarding.plan_removal(systems, team, **options)
+
+
+def remove(bench: Bench, approved: RemovalPlan | None = None, **options: Any) -> Removed:
+    """Remove shop in a new process, by an approved plan or by a new one."""
+    with process(bench) as (systems, team):
+        approved = approved or offboarding.plan_removal(systems, team)
+        return offboarding.remove(systems, approved, **options)
+
+
+def left(bench: Bench) -> list[str]:
+    """Return the objects of shop that are left in the systems."""
+    names = Names.of([SHOP], [])
+    return sorted(
+        "/".join(part)
+        for part in everything(bench.sandbox)
+        if (names.own(part) and part[:2] not in (("harbor", "audit"), ("harbor", "groups")))
+        or part[-1] in ("kaniko-shop", "basic-shop", "docker-shop")
+    )
 
 
 def admin(bench: Bench) -> Caller:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
+from .conditions import remaining
 from .defaults import complete_object
 from .errors import invalid, modified, not_found, other_uid, terminating
 from .fields import Shape, Write, is_reset, record_update
@@ -238,22 +239,20 @@ class Store:
                 self._finish_termination(name)
 
     def _finish_termination(self, name: str) -> None:
-        left = 0
         for kind, held in self._objects.items():
             for key in [key for key in held if key[0] == name]:
                 self.delete(kind, held[key])
-                left += key in held
         namespace = self.find(NAMESPACE, "", name)
         if namespace is None:
             del self._terminating[name]
-        elif left or namespace.obj["metadata"].get("finalizers"):
-            conditions = [
-                {"type": kind, "status": "True", "reason": reason, "message": message}
-                for kind, reason, message in (
-                    ("NamespaceContentRemaining", "SomeResourcesRemain", f"{left} remain"),
-                    ("NamespaceFinalizersRemaining", "SomeFinalizersRemain", "finalizers remain"),
-                )
-            ]
+            return
+        left = {
+            kind: [held[key].obj for key in held if key[0] == name]
+            for kind, held in self._objects.items()
+        }
+        left = {kind: objects for kind, objects in left.items() if objects}
+        if left or namespace.obj["metadata"].get("finalizers"):
+            conditions = remaining(left)
             status = {"phase": "Terminating", "conditions": conditions}
             self.put(NAMESPACE, copy_json(namespace.obj) | {"status": status}, namespace)
         else:

@@ -78,8 +78,8 @@ def attach(client: KubernetesClient, change: Change) -> None:
             time.sleep(0.2)
 
 
-def detach(client: KubernetesClient, namespace: str, name: str) -> None:
-    """Remove a Secret from imagePullSecrets. It is no error if it is not attached.
+def detach(client: KubernetesClient, namespace: str, *names: str) -> None:
+    """Remove Secrets from imagePullSecrets. It is no error if they are not attached.
 
     Raises:
         ChangedMeanwhile: the ServiceAccount was changed concurrently, several times.
@@ -87,7 +87,7 @@ def detach(client: KubernetesClient, namespace: str, name: str) -> None:
     deadline = time.monotonic() + _WAIT_FOR_ACCOUNT
     while (account := client.get("ServiceAccount", ACCOUNT, namespace)) is not None:
         listed = account.get("imagePullSecrets") or []
-        left = [entry for entry in listed if entry != {"name": name}]
+        left = [entry for entry in listed if entry.get("name") not in names]
         if left == listed:
             return
         version = {"resourceVersion": account["metadata"]["resourceVersion"]}

@@ -22,7 +22,7 @@ from tenantry.marks import Marks, ProjectMark, is_revoked
 from tenantry.plan import Change, unknown_kind
 from tenantry.resources import Id, Live, Observed, Resource, whole_system
 from tenantry.systems.credentials import pairs
-from tenantry.systems.credentials.accounts import ACCOUNT, attach, attached, attachments
+from tenantry.systems.credentials.accounts import ACCOUNT, attach, attached, attachments, detach
 from tenantry.systems.credentials.clients import ClientSecret, ClientSecrets
 from tenantry.systems.credentials.contents import (
     Credential,
@@ -290,11 +290,18 @@ class TeamCredentials:
             case harbor_kinds.ROBOT:
                 self._apply_robot(change)
             case kubernetes_kinds.SERVICE_ACCOUNT:
-                attach(self._clusters.of(change.id), change)
+                self._apply_account(change)
             case kubernetes_kinds.SECRET:
                 self._apply_secret(change, observed)
             case _:
                 raise unknown_kind(change)
+
+    def _apply_account(self, change: Change) -> None:
+        cluster, listed = self._clusters.of(change.id), change.resource.fields["imagePullSecrets"]
+        if unwanted := [name for name, state in listed.items() if state is None]:
+            detach(cluster, change.id.key.partition("/")[0], *unwanted)
+        else:
+            attach(cluster, change)
 
     def _apply_secret(self, change: Change, observed: Observed) -> None:
         body: RobotSecret | ClientSecret = change.resource.body

@@ -174,10 +174,10 @@ class HarborClient:
         """Update a resource."""
         self._send("PUT", path, body=body)
 
-    def delete(self, path: str) -> None:
+    def delete(self, path: str, *, by_name: bool = False) -> None:
         """Delete a resource. It is no error if the resource does not exist."""
         with ignore_missing():
-            self._send("DELETE", path)
+            self._send("DELETE", path, by_name=by_name)
 
     def patch(self, path: str, body: Row) -> Any:
         """Update part of a resource, and return the content of the response; None if it is

@@ -16,6 +16,7 @@ from tenantry.plan import Change, unknown_kind
 from tenantry.resources import Id, Live, Observed, Resource, Unreadable
 from tenantry.systems.harbor import kinds, tags
 from tenantry.systems.harbor.client import HarborClient, Row
+from tenantry.systems.harbor.images import repository_path
 from tenantry.systems.harbor.members import apply_member, members, observe_members
 from tenantry.systems.harbor.project import (
     create_project,
@@ -41,6 +42,7 @@ class HarborTeams:
             kinds.USER_MEMBER,
             kinds.RETENTION_POLICY,
             kinds.IMMUTABLE_TAG_RULE,
+            kinds.REPOSITORY,
         }
     )
 
@@ -216,8 +218,16 @@ class HarborTeams:
 
     def _delete(self, change: Change) -> None:
         assert change.live is not None
-        number = change.live.handle["id"]
+        handle = change.live.handle
         match change.id.kind:
+            case kinds.PROJECT:
+                self._client.delete(f"/projects/{handle['project_id']}")
+                self._project_ids.pop(change.id.key, None)
+                return
+            case kinds.REPOSITORY:
+                path = repository_path(change.id.key.partition("/")[0], handle["name"])
+                self._client.delete(path, by_name=True)
+                return
             case kinds.MEMBER | kinds.USER_MEMBER:
                 part = "members"
             case kinds.IMMUTABLE_TAG_RULE:
@@ -225,7 +235,7 @@ class HarborTeams:
             case _:
                 raise unknown_kind(change)
         project = self.number(change.id.key.split("/")[0])
-        self._client.delete(f"/projects/{project}/{part}/{number}")
+        self._client.delete(f"/projects/{project}/{part}/{handle['id']}")
 
     def number(self, name: str) -> int:
         """Return the number of a project.

@@ -150,6 +150,8 @@ def _path(id: Id, live: Live) -> str:
     number = live.handle["id"]
     if id.kind == kinds.CLIENT:
         return f"clients/{number}"
+    if id.kind == kinds.GROUP:
+        return f"groups/{number}"
     return f"identity-provider/instances/{id.key.split('/')[0]}/mappers/{number}"
 
 

@@ -250,6 +250,23 @@ class KubernetesClient:
             return True
         return bool((answer.get("status") or {}).get("allowed", True))
 
+    def what_blocks(self, namespace: str) -> builtins.list[str] | None:
+        """Return what blocks the deletion of a namespace: its true conditions, and its finalizers.
+
+        Returns:
+            The texts, which contain names that a tenant chose; None if the namespace is gone.
+        """
+        live = self.get("Namespace", namespace)
+        if live is None:
+            return None
+        status, metadata = live.get("status") or {}, live["metadata"]
+        found = [
+            f"{each.get('type')}: {each.get('message')}"
+            for each in status.get("conditions") or ()
+            if isinstance(each, dict) and each.get("status") == "True"
+        ]
+        return found + [f"the finalizer {name}" for name in metadata.get("finalizers") or ()]
+
     def wait_until_gone(self, namespace: str) -> None:
         """Wait until a namespace that is being deleted is gone, for two minutes at most."""
         deadline = time.monotonic() + _WAIT_FOR_NAMESPACE

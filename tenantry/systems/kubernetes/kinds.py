@@ -158,7 +158,6 @@ SERVICE_ACCOUNT = Kind(
     needed_for_access=True,
     access_fields=("imagePullSecrets*",),
     container=NAMESPACE,
-    removal_step="Kubernetes",
     place=_robots,
 )
 SERVICE = Kind("kubernetes", "Service", place=_namespace)

@@ -1,0 +1,205 @@
+"""A team is removed: what is deleted, in which order, and what is kept."""
+
+import json
+
+import pytest
+
+from tenantry.outcomes import NotApproved
+from tests.offboarding.land import (
+    FOREIGN_AUTH,
+    bystanders,
+    left,
+    plan,
+    process,
+    push_images,
+    remove,
+    revoke,
+)
+from tests.support.harness import Bench, ids
+from tests.support.wire import Wire
+
+FOREIGN = ["kubernetes/Secret/pipelines/basic-shop", "kubernetes/Secret/pipelines/kaniko-shop"]
+"""The sinks that others have written to, too."""
+
+
+def test_a_removed_team_leaves_nothing_but_what_others_have_added(land: Bench) -> None:
+    others = bystanders(land)
+    revoke(land)
+    outcome = remove(land)
+    assert outcome.is_complete
+    assert left(land) == FOREIGN
+    assert bystanders(land) == others
+    kept = {str(each.id): each.reason for each in outcome.kept}
+    assert kept == {
+        f"kubernetes/Secret/pipelines/{name}": "it holds keys or credentials that others have added"
+        for name in ("basic-shop", "kaniko-shop")
+    }
+    assert plan(land).is_empty
+
+
+def test_the_plan_lists_what_is_removed_in_its_order(land: Bench) -> None:
+    revoke(land)
+    push_images(land, "web", "api")
+    found = plan(land, delete_images=True)
+    assert ids(found.removed) == [
+        "harbor/repository/team-shop/api",
+        "harbor/repository/team-shop/web",
+        "harbor/project/team-shop",
+        "keycloak/client/team-shop-web",
+        "keycloak/identity provider mapper/corp/tenantry team-shop",
+        "kubernetes/Secret/pipelines/docker-shop",
+        "kubernetes/Namespace/team-shop",
+        "kubernetes/Namespace/team-shop-jobs",
+        "keycloak/group/team-shop",
+    ]
+
+
+def test_without_a_revocation_credentials_in_shared_secrets_are_removed_too(land: Bench) -> None:
+    logins = land.login("harbor-ci")
+    remove(land)
+    assert left(land) == FOREIGN
+    assert json.loads(land.secret("kaniko-shop", "pipelines")["config.json"]) == {
+        "auths": FOREIGN_AUTH
+    }
+    assert not land.systems.harbor_client.accepts(*logins)
+
+
+def test_a_removal_writes_once_to_each_resource(land: Bench) -> None:
+    revoke(land)
+    push_images(land, "web")
+    approved = plan(land, delete_images=True)
+    with Wire() as wire:
+        remove(land, approved)
+    written = [str(request).partition(", ")[2] for request in wire.requests if request.is_write]
+    assert len(written) == len(set(written)) == len(approved.removed)
+    with Wire() as wire:
+        remove(land)
+    assert [str(request) for request in wire.requests if request.is_write] == []
+
+
+# Images
+
+
+def test_a_project_with_images_is_kept_and_its_robots_are_deleted(land: Bench) -> None:
+    revoke(land)
+    push_images(land, "web", "api")
+    outcome = remove(land)
+    kept = {str(each.id): each.reason for each in outcome.kept}
+    reason = kept["harbor/project/team-shop"]
+    assert reason == "it contains 2 repositories, and the images are to be kept"
+    project = land.sandbox.harbor.projects["team-shop"]
+    assert len(project.repositories) == 2
+    assert [r for r in land.sandbox.harbor.robots.values() if r.project_id == project.id] == []
+    assert left(land) == ["harbor/projects/team-shop", *FOREIGN]
+    again = plan(land)
+    assert again.is_empty
+    assert {str(each.id): each.reason for each in again.kept} == kept
+
+
+def test_the_plan_shows_the_images_before_they_are_deleted(land: Bench) -> None:
+    push_images(land, "web", tag="1")
+    push_images(land, "web", tag="2")
+    revoke(land)
+    (repository,) = plan(land).repositories
+    assert (repository.name, repository.tags) == ("team-shop/web", ("1", "2"))
+    assert repository.artifacts == 2
+    assert repository.size > 1000
+    assert repository.last_push
+    assert repository.last_pull == ""
+
+
+def test_immutable_tags_are_deleted_only_on_request(land: Bench) -> None:
+    push_images(land, "web", tag="v1")
+    with process(land) as (systems, _):
+        number = land.sandbox.harbor.projects["team-shop"].id
+        systems.harbor_client.create(f"/projects/{number}/immutabletagrules", immutable("v*"))
+        systems.harbor_client.create(
+            f"/projects/{number}/immutabletagrules", {**immutable("x*"), "disabled": True}
+        )
+    revoke(land)
+    assert "rule" not in str(ids(plan(land).removed)), "the rules stay with the images"
+    found = plan(land, delete_images=True)
+    assert ids(found.removed)[:2] == [
+        "harbor/immutable-tag rule/team-shop/**:v*",
+        "harbor/repository/team-shop/web",
+    ]
+    remove(land, found)
+    assert left(land) == FOREIGN
+
+
+def immutable(tags: str) -> dict:
+    """Return a rule for all repositories."""
+    return {
+        "action": "immutable",
+        "template": "immutable_template",
+        "tag_selectors": [{"kind": "doublestar", "decoration": "matches", "pattern": tags}],
+        "scope_selectors": {
+            "repository": [{"kind": "doublestar", "decoration": "repoMatches", "pattern": "**"}]
+        },
+    }
+
+
+def test_images_that_are_pushed_after_the_approval_are_not_deleted(land: Bench) -> None:
+    push_images(land, "web")
+    revoke(land)
+    approved = plan(land, delete_images=True)
+    push_images(land, "late")
+    others = land.sandbox.harbor.dump()
+    with pytest.raises(NotApproved, match="deletes more"):
+        remove(land, approved)
+    assert land.sandbox.harbor.dump()["projects"] == others["projects"]
+
+
+# Guards
+
+
+def test_what_appeared_since_the_approval_is_not_deleted(land: Bench) -> None:
+    revoke(land)
+    approved = plan(land)
+    with process(land) as (systems, _):
+        found = systems.home_cluster.get("Namespace", "team-shop")
+        assert found is not None
+        marks = {key: found["metadata"][key] for key in ("labels", "annotations")}
+    land.sandbox.kubernetes.put(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "late", **marks}}
+    )
+    with pytest.raises(NotApproved):
+        remove(land, approved)
+    assert "kubernetes/Namespace//late" in "\n".join(map(str, everything_of(land)))
+
+
+def everything_of(bench: Bench) -> list[str]:
+    """Return the places of all objects."""
+    from tests.isolation.snapshot import everything
+
+    return ["/".join(part) for part in everything(bench.sandbox)]
+
+
+def test_a_namespace_that_is_stuck_on_a_finalizer_is_named_with_what_blocks_it(
+    land: Bench,
+) -> None:
+    revoke(land)
+    land.sandbox.kubernetes.put(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "x", "namespace": "team-shop", "finalizers": ["example.com/hold"]},
+        }
+    )
+    approved = plan(land)
+    outcome = remove(land, approved, wait=1)
+    assert not outcome.is_complete
+    (blocked,) = outcome.blocked
+    assert blocked.namespace == "team-shop"
+    assert "NamespaceFinalizersRemaining" in str(blocked)
+    assert "example.com/hold" in str(blocked)
+    assert "keycloak/group/team-shop" in ids(outcome.removed), "a stuck namespace blocks no other"
+    again = plan(land)
+    assert ids(again.removed) == ["kubernetes/Namespace/team-shop"]
+    assert again.is_approved(approved.approval)
+    held = land.sandbox.kubernetes.get("ConfigMap", "x", "team-shop")
+    assert held is not None
+    del held["metadata"]["finalizers"]
+    land.sandbox.kubernetes.put(held)
+    assert remove(land, again).is_complete
+    assert left(land) == FOREIGN
