@@ -392,11 +392,41 @@ def test_a_finalizer_holds_a_namespace(core: Any, team: str) -> None:
     core.create_namespaced_config_map(team, rep)
     core.delete_namespace(team)
 
-    def conditions() -> set[str]:
-        return {each.type for each in core.read_namespace(team).status.conditions or ()}
+    def conditions() -> dict[str, tuple[str, str, str]]:
+        found = core.read_namespace(team).status.conditions or ()
+        return {each.type: (each.status, each.reason, each.message) for each in found}
 
     eventually(lambda: "NamespaceFinalizersRemaining" in conditions())
     assert core.read_namespace(team).status.phase == "Terminating"
+    assert conditions() == {
+        "NamespaceDeletionDiscoveryFailure": (
+            "False",
+            "ResourcesDiscovered",
+            "All resources successfully discovered",
+        ),
+        "NamespaceDeletionGroupVersionParsingFailure": (
+            "False",
+            "ParsedGroupVersions",
+            "All legacy kube types successfully parsed",
+        ),
+        "NamespaceDeletionContentFailure": (
+            "False",
+            "ContentDeleted",
+            "All content successfully deleted, may be waiting on finalization",
+        ),
+        "NamespaceContentRemaining": (
+            "True",
+            "SomeResourcesRemain",
+            "Some resources are remaining: configmaps. has 1 resource instances",
+        ),
+        "NamespaceFinalizersRemaining": (
+            "True",
+            "SomeFinalizersRemain",
+            "Some content in the namespace has finalizers remaining: "
+            + "example.org/wait in 1 resource instances",
+        ),
+    }
+    core.delete_namespace(team)  # a second deletion is no error
     core.patch_namespaced_config_map("c", team, {"metadata": {"finalizers": None}})
     eventually(lambda: gone(lambda: core.read_namespace(team)))
 
