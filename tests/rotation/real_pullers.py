@@ -64,11 +64,26 @@ class Pulling:
         failed: The number of failed pulls, by kind of thread.
     """
 
-    def __init__(self, made: Bench, folder: Path, ways: Sequence[Pull]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        ways: Sequence[Pull],
+        projects: Sequence[str],
+        read: Callable[[str], list[str]],
+    ) -> None:
+        """
+        Args:
+            folder: A folder for the pullers' files.
+            ways: How to pull; each is used by a thread.
+            projects: The projects to pull from.
+            read: Returns the Docker configurations for a project. A puller tries one after the
+                other, as a kubelet does.
+        """
         self.gate = Gate()
         self.pulls: dict[str, int] = {}
         self.failed: dict[str, int] = {}
-        self._bench = made
+        self._projects = projects
+        self._read = read
         self._folder = folder
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -90,19 +105,27 @@ class Pulling:
     def _go_on(self, number: int, way: Pull) -> None:
         choose = random.Random(number)
         read_at: dict[str, float] = {}
-        teams = [team.project for team in self._bench.teams]
+        files: dict[str, list[Path]] = {}
         while not self._stop.is_set():
-            team = choose.choice(teams)
-            file = self._folder / f"{number}-{team}.json"
+            project = choose.choice(self._projects)
             with self.gate.pulling():
-                if time.monotonic() > read_at.get(team, -9.0) + DELAY:
-                    file.write_text(self._bench.secret("harbor-pull", team)[".dockerconfigjson"])
-                    read_at[team] = time.monotonic()
-                succeeded = way(team, file)
+                if time.monotonic() > read_at.get(project, -9.0) + DELAY:
+                    files[project] = self._write(number, project)
+                    read_at[project] = time.monotonic()
+                succeeded = any(way(project, file) for file in files[project])
             with self._lock:
                 name = way.__name__
                 self.pulls[name] = self.pulls.get(name, 0) + 1
                 self.failed[name] = self.failed.get(name, 0) + (not succeeded)
+
+    def _write(self, number: int, project: str) -> list[Path]:
+        """Write the Docker configurations of a project to files, and return these."""
+        written = []
+        for index, text in enumerate(self._read(project)):
+            file = self._folder / f"{number}-{project}-{index}.json"
+            file.write_text(text)
+            written.append(file)
+        return written
 
 
 def ways(made: Bench, folder: Path) -> list[Pull]:

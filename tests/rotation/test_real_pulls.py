@@ -64,13 +64,22 @@ def onboarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
         sandbox.__exit__(None, None, None)
 
 
+def pulling(bench: Bench, folder: Path) -> Pulling:
+    """Return threads that pull from the projects of all teams."""
+
+    def read(project: str) -> list[str]:
+        return [bench.secret("harbor-pull", project)[".dockerconfigjson"]]
+
+    return Pulling(folder, ways(bench, folder), [team.project for team in bench.teams], read)
+
+
 @pytest.fixture(scope="module")
 def rotated(onboarded: Make, whole: bool, tmp_path_factory: pytest.TempPathFactory) -> Rotated:
     """Rotate 20 teams (with `--whole`, or 4) five times under pulls, and retire the old robots."""
     bench, folder = onboarded(20 if whole else 4), tmp_path_factory.mktemp("pulled")
     old: set[tuple[str, str]] = set()
     rotations = 0
-    with Pulling(bench, folder, ways(bench, folder)) as crowd:
+    with pulling(bench, folder) as crowd:
         for _ in range(TIMES):
             old |= set(logins(bench).values())
             outcomes = run(bench, order(bench, force=True)).values()
@@ -127,7 +136,7 @@ def test_after_retirement_no_old_secret_authenticates(rotated: Rotated, figure: 
 def test_rotated_in_place_pulls_fail(onboarded: Make, tmp_path: Path, figure: Figure) -> None:
     """The test can tell: rotation by renewing a robot's secret, as others do it, breaks pulls."""
     bench = onboarded(IN_PLACE)
-    with Pulling(bench, tmp_path, ways(bench, tmp_path)) as crowd:
+    with pulling(bench, tmp_path) as crowd:
         for _ in range(TIMES):
             rotate_in_place(bench)
             time.sleep(DELAY)
