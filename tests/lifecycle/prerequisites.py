@@ -12,7 +12,7 @@ def create_prerequisites(systems: Systems) -> None:
     """Create the users, the external identity provider and the sinks' namespace of varied teams."""
     keycloak = systems.keycloak_client
     for name in MEMBERS:
-        keycloak.post("users", {"username": name, "enabled": True})
+        keycloak.post("users", {"username": name, "enabled": True, "email": f"{name}@test.invalid"})
     keycloak.post("identity-provider/instances", provider(PROVIDER))
     create_namespace(systems, SINK_NAMESPACE)
 

@@ -13,6 +13,7 @@ from tenantry.declared import load
 from tenantry.drift import Report
 from tenantry.outcomes import Outcome
 from tenantry.systems.systems import Systems
+from tests.support.harness import REALM
 from tests.support.locks import NoLock
 
 
@@ -25,12 +26,14 @@ class Site:
         folder: the folder of the declared state.
         clock: the clock of the systems.
         suffix: a text in the names of all teams, if the systems hold other data.
+        realm: the realm.
     """
 
     connections: Connections
     folder: Path
     clock: Callable[[], datetime] = utc_now
     suffix: str = ""
+    realm: str = REALM
 
     @contextmanager
     def systems(self, *, extras: bool = False) -> Iterator[Systems]:

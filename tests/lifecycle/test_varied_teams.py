@@ -10,7 +10,7 @@ from tenantry.declared.types import Model
 from tests.isolation.snapshot import everything
 from tests.lifecycle.prerequisites import create_prerequisites
 from tests.support.harness import Bench, admit, write
-from tests.support.unmark import remove_marks
+from tests.support.unmark import remove_marks, rename_mappers
 from tests.support.varied_teams import VariedTeams
 
 _NAMES = re.compile(r"tenantry(-(allow|default|team)[a-z-]*)?")
@@ -69,6 +69,7 @@ def test_no_mark_is_left(bench: Bench) -> None:
         bench.onboard(team.name)
 
     assert remove_marks(bench.systems) > 50
+    assert rename_mappers(bench.systems) == 6
 
     left = {
         word

@@ -26,8 +26,8 @@ from typing import Any
 
 import pytest
 
-WHOLE = {"drift", "isolation", "migrate", "robust", "rotate"}
-"""The suites that inject every fault, as with `--whole`."""
+WHOLE = {"drift", "isolation", "lifecycle", "migrate", "robust", "rotate"}
+"""The suites that inject every fault, as with `--whole`; their samples do not."""
 BOTH = {"real", "reality"}
 """The suites that run the cases of tests/conformance on the sandbox and on real servers."""
 SUITES = {
@@ -40,6 +40,7 @@ SUITES = {
     "migrate": "Migration to another identity provider",
     "reality": "Tenantry in use",
     "isolation": "Isolation of tenants",
+    "lifecycle": "The whole life of a team",
     "structure": "Structure of the code",
 }
 TIMEOUT = 3600.0
@@ -130,7 +131,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     if config.getoption("numprocesses", None):
         raise pytest.UsageError("--show runs all tests in one process: leave out -n")
-    config.option.whole |= suite in WHOLE
+    config.option.whole |= suite in WHOLE and not config.getoption("--sample")
     if suite in BOTH:
         config.option.target = "both"
     config.option.timeout = getattr(config.option, "timeout", None) or TIMEOUT

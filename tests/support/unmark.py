@@ -1,9 +1,8 @@
 """Removes every mark of Tenantry from the systems, through their APIs.
 
 Afterwards the objects look as if other people had made them by hand: no labels, annotations,
-attributes, descriptions and field managers of Tenantry, and no mapper with its name. This is the
-state after a disaster in which the marks are lost, and the state of a platform that somebody else
-built in the same way.
+attributes, descriptions and field managers of Tenantry. This is the state after a disaster in which
+the marks are lost, and the state of a platform that somebody else built in the same way.
 """
 
 from typing import Any
@@ -23,6 +22,8 @@ _MAPPER = "tenantry "
 def remove_marks(systems: Systems, only: str = "") -> int:
     """Remove all marks, and return the number of objects that carried one.
 
+    Names stay, such as those of NetworkPolicies and of mappers: by them the objects are declared.
+
     Args:
         systems: the systems.
         only: a text that the names of the objects contain, or the names of their namespaces or
@@ -33,6 +34,24 @@ def remove_marks(systems: Systems, only: str = "") -> int:
         + _unmark_harbor(systems, only)
         + _unmark_keycloak(systems.keycloak_client, only)
     )
+
+
+def rename_mappers(systems: Systems) -> int:
+    """Rename the mappers of external providers, so that none has a name of Tenantry.
+
+    Returns:
+        The number of mappers.
+    """
+    keycloak = systems.keycloak_client
+    found = 0
+    for provider in keycloak.rows("identity-provider/instances") or ():
+        path = f"identity-provider/instances/{provider['alias']}/mappers"
+        for mapper in keycloak.rows(path) or ():
+            if mapper["name"].startswith(_MAPPER):
+                name = f"add {mapper['name'].removeprefix(_MAPPER)}"
+                keycloak.put(f"{path}/{mapper['id']}", {**mapper, "name": name})
+                found += 1
+    return found
 
 
 # Kubernetes and Istio
@@ -99,13 +118,6 @@ def _unmark_keycloak(keycloak: KeycloakClient, only: str) -> int:
             kept = {key: value for key, value in group["attributes"].items() if not _is_mark(key)}
             keycloak.put(f"groups/{group['id']}", {**group, "attributes": kept})
             found += 1
-    for provider in keycloak.rows("identity-provider/instances") or ():
-        path = f"identity-provider/instances/{provider['alias']}/mappers"
-        for mapper in keycloak.rows(path) or ():
-            if only in mapper["name"] and mapper["name"].startswith(_MAPPER):
-                name = f"add {mapper['name'].removeprefix(_MAPPER)}"
-                keycloak.put(f"{path}/{mapper['id']}", {**mapper, "name": name})
-                found += 1
     return found
 
 
