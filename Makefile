@@ -10,7 +10,8 @@ READY := $(VENV)/.ready
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo test test-long test-real lint schema show-onboard show-real show-robust show-drift \
-        show-rotate show-platform show-migrate show-reality show-isolation show-structure mutants clean
+        show-rotate show-platform show-migrate show-reality show-isolation show-lifecycle \
+        show-structure mutants clean
 
 setup: $(READY)
 
@@ -76,6 +77,9 @@ show-reality: setup
 
 show-isolation: setup
 	$(BIN)/python -m pytest --show isolation $(ARGS)
+
+show-lifecycle: setup
+	$(BIN)/python -m pytest --show lifecycle $(ARGS)
 
 show-structure: setup
 	$(BIN)/python -m pytest --show structure $(ARGS)

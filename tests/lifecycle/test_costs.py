@@ -7,13 +7,12 @@ from typing import NamedTuple
 import pytest
 
 from benchmarks.drift import declare
-from tenantry import drift
 from tests.lifecycle.round_trip import import_site
 from tests.lifecycle.site import Site
 from tests.support.demands import Figure
 from tests.support.harness import FaultySandbox, connections, prepare
 
-TEAMS = (6, 24)
+TEAMS = (6, 12)
 
 
 class Cost(NamedTuple):

@@ -19,8 +19,8 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(1800)]
 HARBOR = "the given Harbor" if given().harbor else "a simulated Harbor"
 
 
-def real_demand(text: str) -> Callable[[Any], Any]:
-    return pytest.mark.demand("lifecycle", f"real Keycloak and Kubernetes: {text}")
+def real_demand(text: str, **options: Any) -> Callable[[Any], Any]:
+    return pytest.mark.demand("lifecycle", f"real Keycloak and Kubernetes: {text}", **options)
 
 
 @real_demand("round trip of varied teams")
@@ -42,7 +42,7 @@ def test_varied_teams_are_imported_and_adopted(
     assert trip.second == trip.files
 
 
-@real_demand("round trip of the example")
+@real_demand("round trip of the example", sample=True)
 def test_the_example_is_imported_and_adopted(real_site: Site, figure: Figure) -> None:
     declare_example(real_site)
     real_site.onboard()

@@ -65,17 +65,16 @@ def travel_on_sandbox(teams: list[Data], platform: Data, folder: Path) -> Travel
 
 
 @pytest.fixture(scope="module")
-def travelled(whole: bool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Travelled]:
-    """Make the round trip with 100 varied teams (with `--whole`, or 8)."""
+def travelled(whole: bool, tmp_path_factory: pytest.TempPathFactory) -> Travelled:
+    """Make the round trip with 100 varied teams (with `--whole`, or 5)."""
     varied = VariedTeams(SEED)
     folder = tmp_path_factory.mktemp("varied") / "state"
-    yield travel_on_sandbox(varied.contents(100 if whole else 8), varied.platform(), folder)
+    return travel_on_sandbox(varied.contents(100 if whole else 5), varied.platform(), folder)
 
 
 def varied_demand(text: str) -> Callable[[Any], Any]:
     """Mark a test with a demand on the round trip of varied teams."""
-    whole = f"round trip of 100 varied teams: {text}"
-    return pytest.mark.demand("lifecycle", whole, sample=True)
+    return pytest.mark.demand("lifecycle", f"round trip of varied teams: {text}", sample=True)
 
 
 @varied_demand("the plan after the import contains only adoption")

@@ -50,6 +50,12 @@ _ACCESS = (
     "scan:create",
     "label:read",
 )
+_BY_SYSTEM: Data = {
+    "harbor": "yes",
+    "keycloak": "never",
+    "kubernetes": "if-identical",
+    "istio": "yes",
+}
 _PLATFORM: Data = {
     "name": "Varied platform",
     "id": "varied",
@@ -129,7 +135,7 @@ class VariedTeams:
                 "members": (0.4, lambda: self._some(MEMBERS, 0, 4)),
                 "external_groups": (0.25, lambda: {PROVIDER: self._external_names(name)}),
                 "drift": (0.1, self._drift),
-                "adopt": (0.1, lambda: self._one(["if-identical", "yes"])),
+                "adopt": (0.15, lambda: self._one(["if-identical", "yes", _BY_SYSTEM])),
                 "harbor": (0.7, self._harbor),
                 "namespace": (0.7, self._namespace),
                 "further_namespaces": (0.4, self._further),
@@ -250,7 +256,8 @@ class VariedTeams:
 
     def _further(self) -> Data:
         return {
-            key: self._one([{}, self._namespace()]) for key in self._some(["jobs", "dev", "qa"])
+            key: self._one([{}, self._namespace(), self._namespace()])
+            for key in self._some(["jobs", "dev", "qa"])
         }
 
     def _namespace(self) -> Data:
@@ -293,10 +300,10 @@ class VariedTeams:
         return self._given(
             {
                 "deny_by_default": (0.2, lambda: self._one([True, False])),
-                "allow_dns": (0.2, lambda: False),
-                "allow_same_namespace": (0.2, lambda: False),
-                "allow_mesh": (0.2, lambda: False),
-                "allow_gateway": (0.2, lambda: False),
+                "allow_dns": (0.35, lambda: False),
+                "allow_same_namespace": (0.35, lambda: False),
+                "allow_mesh": (0.35, lambda: False),
+                "allow_gateway": (0.35, lambda: False),
                 "policies": (0.6, self._policies),
             }
         )
