@@ -9,8 +9,9 @@ from tenantry.errors import TenantryError
 from tenantry.rotation.due import RotationRequest, Why, planned, why_due
 from tenantry.rotation.pair import NotOnboarded, Pair, Unread
 from tenantry.rotation.sinks import Sink
-from tenantry.systems.credentials.pairs import GRACE
+from tenantry.systems.credentials.pairs import GRACE, moment
 from tenantry.systems.harbor.client import Row
+from tenantry.systems.harbor.robots import expires_at
 
 Step = Literal[
     "kill", "end", "rotate", "drop", "publish", "overlap", "retire", "delete", "shorten", "clear"
@@ -96,6 +97,8 @@ def assess(pair: Pair | Unread, request: RotationRequest, now: datetime) -> Outc
     """Return the state of a pair and the steps that it requires."""
     if isinstance(pair, Unread):
         return _assess_unread(pair, request)
+    if pair.adopted is not None:
+        return _assess_adopted(pair, pair.adopted, request, now)
     policy = pair.robot.rotation
     works = pair.published is not None
     row = pair.rows.get(pair.live)
@@ -143,6 +146,38 @@ def assess(pair: Pair | Unread, request: RotationRequest, now: datetime) -> Outc
         until=pair.until(now) if pair.in_use else None,
         test=ACCEPTED if works else REJECTED,
         steps=steps,
+    )
+
+
+def _assess_adopted(pair: Pair, adopted: Row, request: RotationRequest, now: datetime) -> Outcome:
+    """Return the outcome of a pair whose first Secret keeps the credential of another owner's robot.
+
+    The next rotation publishes the first robot of the pair. It retires the other owner's robot only if
+    `replaces` names it: a tenant can write any robot's name into its Secret.
+    """
+    requested = request.covers(pair.name, adopted["id"])
+    why: Why | None = None
+    if requested and (request.compromised or request.force):
+        why = "compromised" if request.compromised else "forced"
+    elif pair.robot.rotation is not None or adopted["name"] in pair.replaced:
+        why = "adopted"
+    compromised = pair.compromised(request)
+    if pair.refusal is not None:
+        return _assess_unwritable(pair, why, compromised, now)
+    note = f"the Secret holds the credential of '{adopted['name']}', which Tenantry did not create"
+    if adopted["name"] not in pair.replaced:
+        note += ". The rotation does not retire it, since 'replaces' of the robot does not name it"
+    return Outcome(
+        pair.team.name,
+        pair.purpose,
+        "due" if why else "in sync",
+        robot=pair.live,
+        why=why,
+        note=note,
+        since=moment(adopted["creation_time"]),
+        expires=expires_at(adopted),
+        test=ACCEPTED,
+        steps=("rotate",) if why else (),
     )
 
 

@@ -9,9 +9,9 @@ from typing import Literal
 from tenantry.declared import Rotation
 from tenantry.declared.harbor_project import EARLIEST_ROTATION
 
-Why = Literal["compromised", "broken", "forced", "expiry", "age"]
+Why = Literal["compromised", "broken", "forced", "expiry", "adopted", "age"]
 """Why a credential is rotated, the most urgent first."""
-URGENCY: tuple[Why, ...] = ("compromised", "broken", "forced", "expiry", "age")
+URGENCY: tuple[Why, ...] = ("compromised", "broken", "forced", "expiry", "adopted", "age")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Observes pairs of robots: reads Harbor and the Secrets, and tries the published credentials."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
 from tenantry.calls import map_concurrently
@@ -12,7 +12,8 @@ from tenantry.rotation.pair import Found, NotOnboarded, Pair, Unread, as_rotatio
 from tenantry.rotation.removed import find_removed
 from tenantry.rotation.sinks import SecretSink, Sink, check_writable
 from tenantry.systems.credentials.contents import Credential
-from tenantry.systems.credentials.pairs import live_robot, pair, short_of
+from tenantry.systems.credentials.foreign import SystemRobots, find_foreign
+from tenantry.systems.credentials.pairs import ROBOT, live_robot, pair, short_of
 from tenantry.systems.credentials.places import Place, places, renamed
 from tenantry.systems.harbor.client import Row
 from tenantry.systems.harbor.robots import expires_at, short_name
@@ -50,8 +51,7 @@ def observe(
     wanted = [(team, some) for team, some in wanted if some or team.name in systems.state.teams]
     listed = Observed()
     projects = systems.harbor.projects([team.project for team, _ in wanted], listed)
-    replaces = any(team.replaced_robots(purpose) for team, some in wanted for purpose in some)
-    all_robots = list(systems.harbor_client.pages("/robots")) if replaces else []
+    system_robots = SystemRobots(systems.harbor_client)
 
     def observe_team(item: tuple[Team, list[str]]) -> list[Found]:
         team, some = item
@@ -71,8 +71,9 @@ def observe(
             found.append(Unread(team, "removed purposes", as_rotation_error(error)))
         for purpose in some:
             try:
-                rows_of_all = [*rows, *all_robots]
-                observation = _Observation(systems, team, purpose, project, rows_of_all, now)
+                observation = _Observation(
+                    systems, team, purpose, project, rows, system_robots, now
+                )
                 found.append(observation.pair(extra_sinks(team, purpose)))
             except Exception as error:  # noqa: BLE001 one purpose's failure, of any kind
                 found.append(Unread(team, purpose, as_rotation_error(error)))
@@ -111,21 +112,23 @@ class _Observation:
         purpose: str,
         project: Row,
         rows: Sequence[Row],
+        system_robots: SystemRobots,
         now: datetime,
     ) -> None:
         self._systems = systems
         self._credentials = systems.credentials
-        self._all_rows = rows
+        self._project_rows = [row for row in rows if row["level"] == "project"]
+        self._system_robots = system_robots
         self._now = now
         self._team, self._purpose, self._project = team, purpose, project
-        in_project = {short_name(row): row for row in rows if row["level"] == "project"}
+        in_project = {short_name(row): row for row in self._project_rows}
         self._rows = {name: in_project[name] for name in pair(purpose) if name in in_project}
         by_full_name = {row["name"]: row for row in rows}
-        self._replaced = {
-            name: by_full_name[name]
+        found = (
+            (name, by_full_name.get(name) or system_robots.find(name))
             for name in team.replaced_robots(purpose)
-            if name in by_full_name
-        }
+        )
+        self._replaced = {name: row for name, row in found if row is not None}
         self._tried: dict[Credential, bool] = {}
 
     def pair(self, extra_sinks: Sequence[Sink]) -> Pair:
@@ -147,6 +150,9 @@ class _Observation:
         robot = self._team.active_robots[self._purpose]
         live = live_robot(self._purpose, robot, annotations, names, self._rows, self._now)
         published = self._find_working(live, credentials)
+        adopted = self._find_adopted(place, first, annotations, names[1:])
+        if adopted is not None:
+            published = own
         is_our_registry = (
             first is not None and first.fields["registry"] == self._credentials.registry
         )
@@ -163,11 +169,40 @@ class _Observation:
             place,
             first,
             published,
-            self._describe_problem(live, place, first, published) or _describe_waiting(waiting),
+            (adopted is None and self._describe_problem(live, place, first, published))
+            or _describe_waiting(waiting),
             refusal,
             tuple(outdated) if published else (),
             tuple(sink for sink, _ in in_sinks),
+            adopted,
         )
+
+    def _find_adopted(
+        self,
+        place: Place,
+        first: Live | None,
+        annotations: Mapping[str, str],
+        others: Collection[str],
+    ) -> Row | None:
+        """Return the robot of another owner whose credential an adopted Secret keeps; None if there
+        is none. See `kept_robot`, which does the same for onboarding.
+
+        Args:
+            place: the first Secret.
+            first: the first Secret as it was observed.
+            annotations: its annotations.
+            others: the short names of the robots whose credentials the sinks hold.
+        """
+        if (
+            first is None
+            or annotations.get(ROBOT) in self._rows
+            or any(o in self._rows for o in others)
+        ):
+            return None
+        row = find_foreign(place, first, self._project_rows, self._system_robots)
+        held: Credential | None = first.handle["credential"]
+        is_accepted = row and self._credentials.issuer.accepts(held, {row["name"]}, self._tried)
+        return row if is_accepted else None
 
     def _read_first(self, place: Place) -> tuple[Live | None, TenantryError | None]:
         """Return the first Secret, and why it cannot be written.
@@ -187,9 +222,7 @@ class _Observation:
         return first, None
 
     def _read_mark(self) -> ProjectMark:
-        found = self._systems.marks.project_mark(
-            row for row in self._all_rows if row["level"] == "project"
-        )
+        found = self._systems.marks.project_mark(self._project_rows)
         if found is None:  # All its robots were deleted. The namespace has the mark, too.
             intent = self._systems.kubernetes.intent(self._team)
             found = intent.mark if intent else None
@@ -201,8 +234,7 @@ class _Observation:
         Raises:
             NotOurs: they do.
         """
-        rows = (row for row in self._all_rows if row["level"] == "project")
-        foreign = self._systems.marks.foreign_project(rows, self._team.name)
+        foreign = self._systems.marks.foreign_project(self._project_rows, self._team.name)
         if foreign:  # A team can write robot descriptions, but not the marks of its namespace.
             intent = self._systems.kubernetes.intent(self._team)
             if intent is None or not intent.is_certain:

@@ -38,6 +38,8 @@ class Pair:
         refusal: why the first Secret cannot be written; None if it can.
         outdated: the sinks that lack the published credential. None stands for the first Secret.
         sinks: all sinks except for the first Secret.
+        adopted: the robot of another owner whose working credential the first Secret keeps since its
+            adoption. No robot of the pair was published yet.
     """
 
     team: Team
@@ -54,6 +56,7 @@ class Pair:
     refusal: TenantryError | None
     outdated: tuple[Sink | None, ...]
     sinks: tuple[Sink, ...]
+    adopted: Row | None = None
 
     @property
     def name(self) -> str:
@@ -105,7 +108,9 @@ class Pair:
     @property
     def numbers(self) -> list[int]:
         """The ids of all these robots in Harbor."""
-        return [int(row["id"]) for row in (*self.rows.values(), *self.replaced.values())]
+        adopted = [self.adopted] if self.adopted else []
+        rows = (*self.rows.values(), *self.replaced.values(), *adopted)
+        return [int(row["id"]) for row in rows]
 
     def compromised(self, request: RotationRequest) -> dict[str, Row]:
         """Return the robots to delete at once: those that are not newer than the request."""

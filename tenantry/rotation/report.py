@@ -22,6 +22,7 @@ _WHY = {
     "broken": "it did not work",
     "forced": "a user requested it",
     "expiry": "its robot was about to expire",
+    "adopted": "it was the credential of a robot that Tenantry did not create",
     "age": "of its age",
 }
 

@@ -101,7 +101,7 @@ class PairSteps:
         compromised = self.outcome.why == "compromised"
         deleted = pair.compromised(self._request) if compromised else {}
         self._delete_compromised(deleted)
-        target = other(pair.live)
+        target = pair.live if pair.adopted else other(pair.live)
         is_last = pair.in_use.get(target) and not pair.is_past_limit(self._now)
         if pair.published is None and not compromised and is_last:
             target = pair.live
@@ -247,7 +247,7 @@ class PairSteps:
         return made
 
     def _delete_untested(self, target: str, made: Created) -> None:
-        if target == self._pair.live:
+        if target == self._pair.live and self._pair.adopted is None:
             return  # The Secret names it. The next run repairs it.
         try:
             self._harbor.delete(f"/robots/{made.number}")
@@ -264,6 +264,9 @@ class PairSteps:
     def _overlap_with(self, target: str) -> dict[str, str]:
         """Return the annotations for the robots that keep working after `target` is published."""
         pair = self._pair
+        if pair.adopted is not None:
+            working = {n: row for n, row in pair.replaced.items() if not row["disable"]}
+            return self._overlap(working)
         if pair.is_past_limit(self._now) and target == pair.live:
             return {}
         old = {name: row for name, row in pair.replaced.items() if not row["disable"]}
@@ -284,6 +287,12 @@ class PairSteps:
         return {PREVIOUS: " ".join(sorted(old)), UNTIL: written(until)}
 
     def _record_end(self, compromised: bool) -> None:
+        adopted = self._pair.adopted
+        if adopted is not None and adopted["name"] not in self._pair.replaced:
+            self._record(
+                f"left '{adopted['name']}', which Tenantry did not create: 'replaces' of the robot "
+                "does not name it"
+            )
         if compromised:
             until = self._now + self._token_lifetime
             self._record(

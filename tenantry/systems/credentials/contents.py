@@ -5,7 +5,7 @@ import base64
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from tenantry.declared.harbor_project import SecretFormat
 from tenantry.systems.kubernetes.client import Object
@@ -35,6 +35,17 @@ def metadata_of(secret: Object) -> dict[str, Any]:
 def type_of(format: SecretFormat) -> str:
     """Return the type of a Secret of a format."""
     return {"docker": DOCKER, "config.json": "Opaque", "basic": "kubernetes.io/basic-auth"}[format]
+
+
+def format_of(secret: Object) -> SecretFormat | None:
+    """Return the format of a Secret by its type and its keys; None if it has none of them."""
+    data = secret.get("data") or {}
+    keys = {**_KEYS, "basic": "password"}
+    formats: tuple[SecretFormat, ...] = get_args(SecretFormat)
+    return next(
+        (each for each in formats if secret.get("type") == type_of(each) and keys[each] in data),
+        None,
+    )
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from tenantry.declared import Team
 from tenantry.errors import ChangedMeanwhile
-from tenantry.resources import Live, Observed, whole_system
+from tenantry.resources import Id, Live, Observed, whole_system
 from tenantry.systems.credentials import pairs
 from tenantry.systems.credentials.contents import Credential
 from tenantry.systems.credentials.places import RobotSecret, annotations_of, places, renamed
@@ -15,13 +15,13 @@ from tenantry.systems.harbor.kinds import ROBOT
 from tenantry.systems.harbor.robots import robot_id
 
 
-def names_by_project(observed: Observed) -> dict[str, set[str]]:
-    """Return the full names of all observed robots, by project."""
-    names: dict[str, set[str]] = defaultdict(set)
+def rows_by_project(observed: Observed) -> dict[str, list[Row]]:
+    """Return all observed robots, by project."""
+    found: dict[str, list[Row]] = defaultdict(list)
     for id, live in observed.live.items():
         if id.kind == ROBOT:
-            names[id.key.partition("/")[0]].add(live.handle["name"])
-    return names
+            found[id.key.partition("/")[0]].append(live.handle)
+    return found
 
 
 def rows(team: Team, purpose: str, observed: Observed) -> dict[str, Row]:
@@ -74,7 +74,7 @@ def stored_credentials(
             yield credential
 
 
-def refuse_unread(secret: RobotSecret, observed: Observed) -> None:
+def refuse_unread(secret: RobotSecret, robot: Id, observed: Observed) -> None:
     """Raise an error if one of the robot's Secrets, or Harbor, could not be read.
 
     The credential in such a Secret may be valid, and a new secret of the robot would break it.
@@ -88,5 +88,5 @@ def refuse_unread(secret: RobotSecret, observed: Observed) -> None:
             continue
         if (unread := observed.unreadable.get(needed)) is not None:
             raise unread.error
-        call = f"credential of {secret.robot}"
+        call = f"credential of {robot}"
         raise ChangedMeanwhile("harbor", call, f"{needed} could not be read")

@@ -10,7 +10,7 @@ from typing import Any
 
 from tenantry.declared import Team
 from tenantry.declared.harbor_project import SecretFormat
-from tenantry.marks import Marks, labels
+from tenantry.marks import ADOPTED, Marks, labels
 from tenantry.plan import Action, Change
 from tenantry.resources import Id, Live, Resource
 from tenantry.systems.credentials.accounts import secret_id
@@ -19,10 +19,12 @@ from tenantry.systems.credentials.contents import (
     content,
     data_of,
     data_without,
+    format_of,
     metadata_of,
     type_of,
 )
 from tenantry.systems.credentials.pairs import ROBOT, pair, short_of
+from tenantry.systems.harbor.project import project_id
 from tenantry.systems.harbor.robots import robot_id
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import KubernetesClient, Object
@@ -83,7 +85,8 @@ class RobotSecret:
     """A Secret, and the robot whose credential it must hold."""
 
     place: Place
-    robot: Id
+    robot: Id | None
+    """The robot of the pair; None while the Secret keeps the credential of another owner's robot."""
 
 
 class Secrets:
@@ -120,6 +123,7 @@ class Secrets:
         secret = self._clusters.of(place.id).get("Secret", place.name, place.namespace)
         if secret is None:
             return None
+        place = replace(place, format=_format(place, secret))
         fields = {"metadata": metadata_of(secret), "type": secret.get("type")}
         credential: Credential | None = None
         others: Mapping[str, Any] = {}
@@ -177,13 +181,18 @@ class Secrets:
         return namespace is None or bool(self.foreign_namespace(place, namespace))
 
     def resource(
-        self, place: Place, robot: Id, annotations: Mapping[str, str], fields: Mapping[str, Any]
+        self,
+        place: Place,
+        robot: Id | None,
+        annotations: Mapping[str, str],
+        fields: Mapping[str, Any],
     ) -> Resource:
         """Return a desired Secret.
 
         Args:
             place: the Secret.
-            robot: the id of the robot.
+            robot: the id of the robot; None if the Secret keeps the credential of another owner's
+                robot, which belongs to the project.
             annotations: the annotations, without those of the mark.
             fields: what its content must be.
         """
@@ -194,7 +203,7 @@ class Secrets:
             place.id,
             {"metadata": metadata, "type": type_of(place.format), **fields},
             body=RobotSecret(place, robot),
-            depends_on=(robot, Id(NAMESPACE, place.namespace)),
+            depends_on=(robot or project_id(place.team.project), Id(NAMESPACE, place.namespace)),
         )
 
     def write(
@@ -215,6 +224,7 @@ class Secrets:
             credential: the credential.
             annotations: all annotations of Tenantry.
         """
+        place = live.handle["place"] if live else place
         robot = robot_id(place.team.project, annotations[ROBOT])
         wanted = self.resource(place, robot, annotations, {})
         if live is None:
@@ -251,6 +261,24 @@ class Secrets:
         others = change.live.handle["others"] if change.live else {}
         data = data_of(place.format, self.registry, credential, others)
         write(self._clusters.of(change.id), change, place.team, data, self._marks)
+
+    def mark(self, change: Change) -> None:
+        """Write the marks of an adopted Secret, and nothing else. Its content stays byte for byte.
+
+        Raises:
+            ChangedMeanwhile: another Secret has its name now.
+        """
+        assert change.live is not None
+        metadata = change.resource.fields["metadata"]
+        body = {
+            "metadata": {
+                "uid": change.live.handle["uid"],
+                "labels": metadata["labels"],
+                "annotations": {**metadata["annotations"], ADOPTED: "true"},
+            }
+        }
+        namespace, name = change.id.key.split("/")
+        self._clusters.of(change.id).merge("Secret", name, namespace, body)
 
     def empty(self, change: Change) -> None:
         """Remove the robot's credential from a Secret. Everything else in it is kept.
@@ -298,6 +326,22 @@ def holds_more(secret: Live) -> bool:
     return (
         bool(others) or not secret.handle["sizes"].keys() <= data_without(place.format, {}).keys()
     )
+
+
+def _format(place: Place, secret: Object) -> SecretFormat:
+    """Return the format of a Secret.
+
+    An adopted Secret of the team keeps its format, unless pods use it as an image pull secret.
+    """
+    team, is_created = (
+        place.team,
+        objects.is_ours(secret) and ADOPTED not in metadata_of(secret)["annotations"],
+    )
+    robot = team.active_robots.get(place.purpose)
+    is_own = not place.is_foreign and place.name == team.secret_name(place.purpose)
+    if robot is None or robot.attach or is_created or not is_own:
+        return place.format
+    return format_of(secret) or place.format
 
 
 def annotations_of(live: Live | None) -> Mapping[str, str]:

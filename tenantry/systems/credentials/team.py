@@ -21,19 +21,25 @@ from tenantry.errors import ChangedMeanwhile
 from tenantry.marks import Marks, ProjectMark, is_revoked
 from tenantry.plan import Change, unknown_kind
 from tenantry.resources import Id, Live, Observed, Resource, whole_system
-from tenantry.systems.credentials import pairs
 from tenantry.systems.credentials.accounts import ACCOUNT, attach, attached, attachments, detach
 from tenantry.systems.credentials.clients import ClientSecret, ClientSecrets
 from tenantry.systems.credentials.contents import (
     Credential,
     host_of,
 )
+from tenantry.systems.credentials.foreign import (
+    FOREIGN,
+    SystemRobots,
+    as_observed,
+    find_foreign,
+    kept_robot,
+    works,
+)
 from tenantry.systems.credentials.issuing import Created, Issuer
 from tenantry.systems.credentials.observed import (
-    holds,
     live_robot,
-    names_by_project,
     refuse_unread,
+    rows_by_project,
     stored_credentials,
 )
 from tenantry.systems.credentials.observed import rows as rows_of
@@ -45,8 +51,9 @@ from tenantry.systems.credentials.places import (
     annotations_of,
     places,
 )
+from tenantry.systems.credentials.retired import is_past_retirement
 from tenantry.systems.harbor import kinds as harbor_kinds
-from tenantry.systems.harbor.client import HarborClient
+from tenantry.systems.harbor.client import HarborClient, Row
 from tenantry.systems.harbor.project import project_id
 from tenantry.systems.harbor.robots import FAR_OFF, Lifetime, expires_at, permissions, robot_id
 from tenantry.systems.keycloak.client import KeycloakClient
@@ -116,6 +123,11 @@ class TeamCredentials:
         kept = project is None or (project.ours and not project.handle["adopted"])
         mark: ProjectMark = "created" if kept else "adopted"
         for purpose, robot in team.active_robots.items():
+            if (foreign := kept_robot(team, purpose, observed)) is not None:
+                wanted += [
+                    self._kept_secret(place, foreign, observed) for place in places(team, purpose)
+                ]
+                continue
             short = live_robot(team, purpose, observed, self._clock())
             id = robot_id(team.project, short)
             fields: dict[str, Any] = {
@@ -137,8 +149,7 @@ class TeamCredentials:
                 )
             )
             wanted.extend(self._restored(team, purpose, short, mark, observed))
-            for place in places(team, purpose):
-                wanted.append(self._secret(place, id, observed))
+            wanted += [self._secret(place, id, observed) for place in places(team, purpose)]
         wanted.extend(
             self._client_secrets.desired(team, name, observed) for name in team.oidc_clients
         )
@@ -163,20 +174,36 @@ class TeamCredentials:
         return expires is not None and expires <= self._clock()
 
     def _secret(self, place: Place, robot: Id, observed: Observed) -> Resource:
-        short = robot.key.rsplit("/", 1)[-1]
         known = observed.live.get(robot)
-        fields: dict[str, Any] = {}
-        if observed.is_known(whole_system("harbor")):
-            fields["registry"] = self.registry
-            if known is not None:
-                fields["username"] = known.handle["name"]
-            if self._probe and observed.is_known(project_id(place.team.project)):
-                fields["credential"] = _ACCEPTED
-        annotations = {ROBOT: short}
+        fields = self._content(place, known.handle if known else None, observed)
+        annotations = {ROBOT: robot.key.rsplit("/", 1)[-1]}
         if place.is_first:
             held = annotations_of(observed.live.get(place.id))
             annotations |= {key: held[key] for key in KEPT if key in held}
-        return self.secrets.resource(place, robot, annotations, fields)
+        return self.secrets.resource(as_observed(place, observed), robot, annotations, fields)
+
+    def _kept_secret(self, place: Place, robot: Row, observed: Observed) -> Resource:
+        """Return the desired Secret while the credential of another owner's robot is kept.
+
+        Args:
+            place: the Secret.
+            robot: the robot whose credential the first Secret holds.
+            observed: the observed Secrets. A Secret that holds another working credential keeps it.
+        """
+        live = observed.live.get(place.id)
+        fields = self._content(place, (live and live.handle[FOREIGN]) or robot, observed)
+        return self.secrets.resource(as_observed(place, observed), None, {}, fields)
+
+    def _content(self, place: Place, robot: Row | None, observed: Observed) -> dict[str, Any]:
+        """Return what the Secret of a robot must contain, as far as Harbor can be read."""
+        fields: dict[str, Any] = {}
+        if observed.is_known(whole_system("harbor")):
+            fields["registry"] = self.registry
+            if robot is not None:
+                fields["username"] = robot["name"]
+            if self._probe and observed.is_known(project_id(place.team.project)):
+                fields["credential"] = _ACCEPTED
+        return fields
 
     # Observed
 
@@ -198,9 +225,11 @@ class TeamCredentials:
             for id, live in observed.live.items()
             if id.kind == kubernetes_kinds.NAMESPACE and not live.foreign
         }
-        robots = names_by_project(observed)
+        robots = rows_by_project(observed)
+        system_robots = SystemRobots(self._harbor)
         for part in map_concurrently(
-            lambda team: self._observe_team(team, namespaces, observed, robots), teams
+            lambda team: self._observe_team(team, namespaces, observed, robots, system_robots),
+            teams,
         ):
             seen.add(part)
         owners = {ns: team.name for team in teams for ns in team.namespaces if ns in namespaces}
@@ -223,39 +252,17 @@ class TeamCredentials:
     def is_past_retirement(self, team: Team, robot: Id, observed: Observed) -> bool:
         """Return whether a robot should have been deleted, so that it is an extra.
 
-        An old robot is not past its retirement during the overlap, while it is disabled and waits
-        for its deletion, or while a Secret of the pair holds its credential, or could not be read.
-        A Secret in a namespace of the team counts only until the live robot reaches its maximum
-        age.
-
-        Args:
-            team: the team.
-            robot: a robot of the team that is not declared.
-            observed: the observed robots and Secrets.
+        See `is_past_retirement` in `retired.py`.
         """
-        short = robot.key.rsplit("/", 1)[-1]
-        purpose = short.rpartition("-")[0]
-        if purpose not in team.active_robots:
-            return True
-        robot_declared, now = team.active_robots[purpose], self._clock()
-        live = live_robot(team, purpose, observed, now)
-        rows = rows_of(team, purpose, observed)
-        end = pairs.latest_end(rows[live], robot_declared) if live in rows else None
-        lasting = end is None or now < end
-        for place in (p for p in places(team, purpose) if p.is_foreign or lasting):
-            # A Secret that could not be read may hold its credential.
-            if not observed.is_known(place.id) or holds(short, observed.live.get(place.id)):
-                return False
-        annotations = annotations_of(observed.live.get(places(team, purpose)[0].id))
-        kept = pairs.in_rotation(live, annotations, rows, robot_declared, now)
-        return short not in set(kept)
+        return is_past_retirement(team, robot, observed, self._clock())
 
     def _observe_team(
         self,
         team: Team,
         namespaces: Collection[str],
         observed: Observed,
-        robots: Mapping[str, Collection[str]],
+        robots: Mapping[str, list[Row]],
+        system_robots: SystemRobots,
     ) -> Observed:
         seen = Observed()
         tried: dict[Credential, bool] = {}
@@ -269,11 +276,16 @@ class TeamCredentials:
                         continue
                     live = self.secrets.read(place, harbor=harbor)
                     if live is not None:
+                        foreign = find_foreign(place, live, own, system_robots) if harbor else None
                         if probe:
-                            accepted = self.issuer.accepts(live.handle["credential"], own, tried)
+                            names = {row["name"] for row in (*own, *filter(None, [foreign]))}
+                            accepted = self.issuer.accepts(live.handle["credential"], names, tried)
                             state = _ACCEPTED if accepted else _REJECTED
                             live = replace(live, fields={**live.fields, "credential": state})
-                        seen.live[place.id] = live
+                        else:
+                            accepted = foreign is not None and works(foreign, self._clock())
+                        handle = {**live.handle, FOREIGN: foreign if accepted else None}
+                        seen.live[place.id] = replace(live, handle=handle)
                     elif place.is_foreign and self.secrets.lacks_namespace(place):
                         seen.waiting[place.id] = f"there is no namespace '{place.namespace}'"
         self._client_secrets.observe(team, namespaces, observed, seen)
@@ -307,10 +319,27 @@ class TeamCredentials:
         body: RobotSecret | ClientSecret = change.resource.body
         if change.resource.fields == kubernetes_kinds.SECRET.revocation:
             self.secrets.empty(change)
-        elif isinstance(body, RobotSecret):
-            self.secrets.apply(change, self._valid_credential(body, observed))
-        else:
+        elif not isinstance(body, RobotSecret):
             self._client_secrets.apply(change)
+        elif change.action == "adopt" and change.writes_only_marks:
+            self.secrets.mark(change)
+        elif body.robot is None:
+            self.secrets.apply(change, self._kept_credential(body, observed))
+        else:
+            self.secrets.apply(change, self._valid_credential(body, body.robot, observed))
+
+    def _kept_credential(self, secret: RobotSecret, observed: Observed) -> Credential:
+        """Return the credential of another owner's robot that the first Secret keeps.
+
+        Raises:
+            ChangedMeanwhile: the first Secret does not hold it.
+        """
+        first = observed.live.get(places(secret.place.team, secret.place.purpose)[0].id)
+        held: Credential | None = first.handle["credential"] if first else None
+        if held is None:
+            call = f"Secret {secret.place.namespace}/{secret.place.name}"
+            raise ChangedMeanwhile("kubernetes", call, "the first Secret holds no credential")
+        return held
 
     def _delete(self, change: Change) -> None:
         assert change.live is not None
@@ -359,28 +388,28 @@ class TeamCredentials:
         own = {"disable": fields["disabled"], "description": fields["description"]}
         self._harbor.put(f"/robots/{row['id']}", {**row, **own})
 
-    def _valid_credential(self, secret: RobotSecret, observed: Observed) -> Credential:
+    def _valid_credential(self, secret: RobotSecret, robot: Id, observed: Observed) -> Credential:
         """Return a credential of the robot that Harbor accepts: a stored one, or a new one.
 
         Raises:
             TenantryError: the stored ones could not be read, or the robot was deleted. No secret is
                 renewed then, since a stored one may be in use.
         """
-        if secret.robot in self._proven:
-            return self._proven[secret.robot]
-        if (live := observed.live.get(secret.robot)) is not None:
+        if robot in self._proven:
+            return self._proven[robot]
+        if (live := observed.live.get(robot)) is not None:
             number, name = live.handle["id"], live.handle["name"]
-        elif (created := self._created.get(secret.robot)) is not None:
+        elif (created := self._created.get(robot)) is not None:
             number, name = created.number, created.credential.username
         else:
-            raise ChangedMeanwhile("harbor", "GET /api/v2.0/robots", f"{secret.robot} is gone")
+            raise ChangedMeanwhile("harbor", "GET /api/v2.0/robots", f"{robot} is gone")
         for candidate in stored_credentials(secret, name, observed):
             if self.issuer.accepts(candidate, {name}, {}):
-                self._proven[secret.robot] = candidate
+                self._proven[robot] = candidate
                 return candidate
-        refuse_unread(secret, observed)
-        self._prove(secret.robot, self.issuer.renew(number, name))
-        return self._proven[secret.robot]
+        refuse_unread(secret, robot, observed)
+        self._prove(robot, self.issuer.renew(number, name))
+        return self._proven[robot]
 
     def _prove(self, robot: Id, credential: Credential) -> None:
         self.issuer.prove(credential)
