@@ -18,7 +18,10 @@ from tenantry.errors import DeclarationError, TenantryError
 from tenantry.wording import count
 
 if TYPE_CHECKING:  # the Git modules are imported on use: they slow down the start of a run
+    from collections.abc import Callable
+
     from tenantry.declared.repository import Repository
+    from tenantry.importing import Imported
 
 
 class DeclaredState(Block):
@@ -175,6 +178,31 @@ class DeclaredState(Block):
             git.push_archive(repository, name, record, removed, kept)
         else:
             archive_team(self._folder(), name, record, removed, kept)
+
+    def import_into(
+        self, make: "Callable[[Path], Imported]", branch: str, message: str
+    ) -> "tuple[Imported, str]":
+        """Write an import: into the folder, or into a new branch of the repository.
+
+        Args:
+            make: imports, given a folder with the declared state.
+            branch: the name of the new branch.
+            message: the message of the commit, a sentence.
+
+        Returns:
+            The import, and the place that was written to; an empty text if nothing was written.
+
+        Raises:
+            TenantryError: a system cannot be read, the branch exists, or a file cannot be saved.
+        """
+        if repository := self._repository():
+            from tenantry.importing.git import push_import
+
+            return push_import(repository, branch, make, message)
+        from tenantry import importing
+
+        imported = make(self._folder())
+        return imported, str(self._folder()) if importing.write(imported, self._folder()) else ""
 
     def check(self) -> str:
         """Return a sentence that confirms that the declared state is readable and valid.

@@ -115,7 +115,7 @@ def push_proposal(repository: Repository, proposal: Proposal) -> Declaration:
                 path = save_team(folder, proposal.content)
                 files = {path.relative_to(folder).as_posix(): path}
                 message = _message(proposal)
-                commit = _push(remote, repository, head, files, message)
+                commit = push_commit(remote, repository, head, files, message)
                 return replace(declaration, origin=origin_of(repository, commit))
     raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -149,7 +149,7 @@ def push_edit(repository: Repository, change: Edit, message: str) -> Declaration
                 if not paths:
                     return replace(declaration, origin=origin_of(repository, head.id))
                 files = {path.relative_to(folder).as_posix(): path for path in paths}
-                commit = _push(remote, repository, head, files, f"{message}\n")
+                commit = push_commit(remote, repository, head, files, f"{message}\n")
                 return replace(declaration, origin=origin_of(repository, commit))
     raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -186,7 +186,7 @@ def push_archive(
                 if moved.written:
                     written = {each: folder / each for each in moved.written}
                     message = f"Archive team {name}, which was removed\n"
-                    _push(remote, repository, head, written, message, moved.deleted)
+                    push_commit(remote, repository, head, written, message, moved.deleted)
                 return
     raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -240,15 +240,26 @@ def _read_branch(repository: Repository, head: Head) -> tuple[Declaration, Polic
 # A new commit
 
 
-def _push(
+def push_commit(
     remote: Remote,
     repository: Repository,
     head: Head,
     files: Mapping[str, Path],
     message: str,
     deleted: Iterable[str] = (),
+    new_branch: str = "",
 ) -> str:
-    """Push a commit that changes and deletes these files, and return its hash."""
+    """Push a commit that changes and deletes these files, and return its hash.
+
+    Args:
+        remote: the remote repository.
+        repository: the repository of the declared state.
+        head: the parent of the commit.
+        files: the changed files: their paths in the declared state, and their contents on the disk.
+        message: the commit message.
+        deleted: the paths of the deleted files.
+        new_branch: the branch to create for the commit; by default the repository's branch moves.
+    """
     known = set(head.objects)
     changes: list[tuple[bytes, int | None, ObjectID | None]] = []
     for name in deleted:
@@ -266,7 +277,8 @@ def _push(
     commit.encoding = b"UTF-8"
     commit.message = message.encode()
     head.objects.add_object(commit)
-    remote.push(head, [head.objects[each] for each in set(head.objects) - known], commit)
+    new = [head.objects[each] for each in set(head.objects) - known]
+    remote.push(head, new, commit, new_branch)
     return str(commit.id.decode())
 
 

@@ -133,29 +133,38 @@ class Remote:
         text = f"branch '{self._repository.branch}' does not exist; existing branches: {shown}"
         raise SystemRefused("git", call, text, advice="Correct the Declared State block.")
 
-    def push(self, onto: Head, objects: Sequence[ShaFile], commit: Commit) -> None:
+    def push(
+        self, onto: Head, objects: Sequence[ShaFile], commit: Commit, new_branch: str = ""
+    ) -> None:
         """Make a commit the branch's head, if the branch has not moved since the fetch.
 
         Args:
             onto: the fetched head, which is the new commit's parent.
             objects: the objects that the repository does not have yet, including the commit.
             commit: the new head.
+            new_branch: the branch to create for the commit, instead of the fetched one.
 
         Raises:
             ChangedMeanwhile: another push came first; nothing was pushed.
-            SystemRefused: the server rejects the commit (a protected branch, a hook).
+            SystemRefused: the server rejects the commit (a protected branch, a hook), or the branch
+                to create exists.
         """
         if self._repository.address.scheme == "file":
             self._check_local()
         words: list[bytes] = []
         call = f"push to {self._repository.url}"
-        branch = self._repository.branch
+        branch = new_branch or self._repository.branch
+        ref = Ref(_HEADS + branch.encode())
         moved = ChangedMeanwhile("git", call, f"another push to '{branch}' came first")
 
         def update(refs: dict[Ref, ObjectID]) -> dict[Ref, ObjectID]:
+            if new_branch and ref in refs:
+                advice = "Merge or delete that branch, or name another one."
+                text = f"branch '{branch}' exists already"
+                raise SystemRefused("git", call, text, advice=advice)
             if refs.get(self._ref) != onto.commit.id:
                 raise moved
-            return {self._ref: commit.id}
+            return {ref: commit.id}
 
         def pack(*_: Any, **__: Any) -> Any:
             return pack_objects_to_data([(each, None) for each in objects])
@@ -163,7 +172,7 @@ class Remote:
         with self._client_for("push to") as client:
             path: Any = self._path
             result = client.send_pack(path, update, pack, progress=words.append)
-        refusal = (result.ref_status or {}).get(self._ref)
+        refusal = (result.ref_status or {}).get(ref)
         if refusal is None:
             return
         if refusal.startswith("unable to set") or refusal in _CONCURRENT_PUSH:

@@ -9,8 +9,8 @@ and a line in the report.
 """
 
 from tenantry.importing.importer import Imported, import_state
-from tenantry.importing.recognition import Recognition
+from tenantry.importing.recognition import DEFAULT_PATTERN, Recognition
 from tenantry.importing.report import Report
 from tenantry.importing.writer import write
 
-__all__ = ["Imported", "Recognition", "Report", "import_state", "write"]
+__all__ = ["DEFAULT_PATTERN", "Imported", "Recognition", "Report", "import_state", "write"]

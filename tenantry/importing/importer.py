@@ -7,11 +7,14 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from tenantry import declared
 from tenantry.calls import Clock, map_concurrently, utc_now
 from tenantry.connections import Connections
 from tenantry.declared import Declaration, Platform
 from tenantry.declared.files import team_files
+from tenantry.declared.merge import merge, plain
 from tenantry.declared.parsing import parse
 from tenantry.declared.rewriting import dump, round_trip, update_mapping
 from tenantry.errors import DeclarationError
@@ -79,11 +82,14 @@ def import_state(
     """
     recognition = recognition or Recognition()
     recognition.check()
+    _check_arguments(realm, parent_group, platform_id)
     existing = _existing(into)
     if existing is not None:
-        realm = existing.platform.keycloak.realm
-        parent_group = existing.platform.keycloak.parent_group
-        platform_id = existing.platform.id
+        keycloak = existing.platform.keycloak
+        if existing.names or "realm" in keycloak.model_fields_set:
+            realm = keycloak.realm
+        parent_group = keycloak.parent_group or parent_group
+        platform_id = existing.platform.id or platform_id
     realm = realm or find_realm(connections)
     clients = Clients.connect(
         connections,
@@ -97,6 +103,24 @@ def import_state(
         return run.result(recognition, realm, parent_group, platform_id, write_grants=write_grants)
     finally:
         clients.close()
+
+
+def _check_arguments(realm: str | None, parent_group: str | None, id: str | None) -> None:
+    """Check the arguments that become fields of `platform.yaml`.
+
+    Raises:
+        DeclarationError: one is not valid; with all faults.
+    """
+    keycloak = {"realm": realm, "parent_group": parent_group}
+    given = {key: value for key, value in keycloak.items() if value is not None}
+    try:
+        Platform.model_validate({"keycloak": given, "id": id})
+    except ValidationError as error:
+        faults = [
+            f"{detail['loc'][-1]}: '{detail['input']}': {detail['msg'].removeprefix('Value error, ')}"
+            for detail in error.errors()
+        ]
+        raise DeclarationError(faults) from None
 
 
 def _existing(folder: Path | None) -> Declaration | None:
@@ -132,6 +156,8 @@ class _Import:
         self._existing = existing
         self._folder = folder
         self._clock = clock
+        self._completes = existing is None or not existing.names
+        """Whether the import writes `platform.yaml`: it completes one that no team depends on."""
 
     def result(
         self,
@@ -189,22 +215,29 @@ class _Import:
         robots: Robots,
         drafts: Sequence[Draft],
     ) -> Data:
-        if self._existing is not None:
-            whole = self._existing.platform.model_dump(mode="json", exclude_unset=True)
-            return {key: value for key, value in whole.items() if key != "policy"}
+        given = self._given()
+        if not self._completes:
+            return given
         data = platforms.shared(snapshot, realm, found.platform, drafts)
         if parent_group:
             data["keycloak"]["parent_group"] = parent_group
         if robots.registry != platforms.usual_registry(snapshot):
             data["harbor"] = {"registry": robots.registry}
-        return data
+        return merge(data, given)
+
+    def _given(self) -> Data:
+        """Return the settings that the folder's `platform.yaml` gives, without the policy."""
+        if self._existing is None:
+            return {}
+        whole = self._existing.platform.model_dump(mode="json", exclude_unset=True)
+        return {key: value for key, value in whole.items() if key != "policy"}
 
     def _share(self, platform: Data, drafts: Sequence[Draft]) -> Imported:
-        bare = {k: v for k, v in platform.items() if k not in ("defaults", "profiles")}
-        teams = [defaults.Complete(Platform.model_validate(bare), each.data) for each in drafts]
+        model = Platform.model_validate(platform)
+        teams = [defaults.Complete(model, each.data) for each in drafts]
         report = Report(teams={each.found.name: each.found.by for each in drafts})
-        if self._existing is None and (shared := defaults.common(teams)):
-            platform = {**platform, "defaults": shared}
+        if self._completes and (shared := defaults.common(teams)):
+            platform = {**platform, "defaults": merge(shared, platform.get("defaults", {}))}
             report.defaults = dump({"defaults": shared})
         model = Platform.model_validate(platform)
         contents = {team.data["name"]: defaults.own(model, team) for team in teams}
@@ -220,6 +253,8 @@ class _Import:
         if self._existing is None:
             text = file_text(PLATFORM_FILE, imported.platform, ())
             imported.files = {PLATFORM_FILE: text, **imported.files}
+        elif self._completes:
+            self._rewrite(imported, imported.platform)
         texts = {**_texts(self._folder if self._existing else None), **imported.files}
         before = parse(texts[PLATFORM_FILE]).data.get("policy") or {}
         proposed = _propose(texts)
@@ -227,11 +262,23 @@ class _Import:
             return
         imported.report.grants = proposed
         if write_grants:
-            text = _with_policy(texts[PLATFORM_FILE], parse(proposed).data["policy"])
-            if self._existing is not None:
-                imported.before[PLATFORM_FILE] = texts[PLATFORM_FILE]
-            imported.files = {**imported.files, PLATFORM_FILE: text}
+            self._rewrite(imported, {**imported.platform, "policy": parse(proposed).data["policy"]})
             imported.report.grants_written = True
+
+    def _rewrite(self, imported: Imported, content: Data) -> None:
+        """Update the text of `platform.yaml`, and keep its comments."""
+        before = _texts(self._folder if self._existing else None)
+        text = imported.files.get(PLATFORM_FILE) or before[PLATFORM_FILE]
+        data = plain(parse(text).data)
+        if (wanted := merge(data, content)) == data:
+            return
+        yaml = round_trip()
+        document = yaml.load(text)
+        update_mapping(document, data, wanted)
+        written = StringIO()
+        yaml.dump(document, written)
+        imported.before |= {name: before[name] for name in before if name == PLATFORM_FILE}
+        imported.files = {**imported.files, PLATFORM_FILE: written.getvalue()}
 
 
 def _texts(folder: Path | None) -> dict[str, str]:
@@ -252,13 +299,3 @@ def _propose(texts: Mapping[str, str]) -> str:
         for file, text in texts.items():
             (trial / file).write_text(text, encoding="utf-8")
         return declared.propose_policy(trial)
-
-
-def _with_policy(text: str, policy: Data) -> str:
-    """Return the text of `platform.yaml` with another policy, and with its comments."""
-    yaml = round_trip()
-    document = yaml.load(text)
-    update_mapping(document, parse(text).data, {**parse(text).data, "policy": policy})
-    written = StringIO()
-    yaml.dump(document, written)
-    return written.getvalue()

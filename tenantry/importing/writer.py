@@ -29,8 +29,7 @@ def write(imported: Imported, folder: Path) -> list[Path]:
         new = [path for path in texts if not path.exists()]
         for path in texts:
             before = imported.before.get(path.relative_to(folder).as_posix())
-            now = path.read_text(encoding="utf-8") if path.exists() else None
-            if now != before:
+            if _text(path) != before:
                 raise TenantryError(
                     f"{path} was changed after the import had read it. Nothing was written. Run the "
                     "import again."
@@ -42,3 +41,18 @@ def write(imported: Imported, folder: Path) -> list[Path]:
                 path.unlink(missing_ok=True)
             raise
     return list(texts)
+
+
+def _text(path: Path) -> str | None:
+    """Return the text of a file; None if it does not exist.
+
+    Raises:
+        TenantryError: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise TenantryError(f"{path} cannot be read: {reason}. Nothing was written.") from None

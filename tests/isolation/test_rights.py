@@ -16,6 +16,7 @@ from prefect.filesystems import LocalFileSystem
 from flows.check import check_platform
 from flows.configure import configure_platform
 from flows.drift import detect_drift
+from flows.import_teams import import_teams
 from flows.migrate import (
     continue_migration,
     finish_migration,
@@ -49,6 +50,7 @@ FLOWS = [
     check_platform,
     configure_platform,
     detect_drift,
+    import_teams,
     onboard_team,
     onboard_teams,
     rotate_robots,
