@@ -1,6 +1,6 @@
 """Manifests and tags in the registry of Harbor 2.15.2, which create repositories and artifacts.
 
-Not simulated: immutable tags, referrers, the conversion of manifest lists for old clients.
+Not simulated: referrers, the conversion of manifest lists for old clients.
 """
 
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from tenantry.sandbox.harbor import storage
+from tenantry.sandbox.harbor import immutable, storage
 from tenantry.sandbox.harbor.model import Artifact, Project, Repository, Tag
 from tenantry.sandbox.harbor.registry import VERSION, RegistryRefusal, Visit, page, serves
 from tenantry.sandbox.harbor.wire import Refusal
@@ -64,6 +64,8 @@ def put(visit: Visit) -> Response:
         raise RegistryRefusal(400, "TAG_INVALID", message)
     parts = _parts(visit, manifest, media_type)
     harbor, project, now = call.harbor, visit.project, call.harbor.clock.now()
+    if visit.repository in project.repositories:
+        immutable.refuse_replacement(project, visit.repository, reference)
     # Harbor checks the quota before it calls the registry. A push has stored all blobs by then.
     storage.check_quota(harbor, project, {digest: len(call.raw)} | parts)
     repository = project.repositories.get(visit.repository)
@@ -98,6 +100,8 @@ def delete(visit: Visit) -> Response:
         raise Refusal(405, f"unsupported digest {reference}", code="UNSUPPORTED")
     repository = _repository(visit)
     digest, _ = find(visit.name, repository, reference)
+    tags = immutable.tags_of(visit.project, visit.repository, digest)
+    immutable.refuse_deletion(visit.project, visit.repository, tags)
     remove(visit.project, visit.repository, digest)
     storage.update_usage(visit.call.harbor, visit.project)
     return Response(status_code=202)

@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 
 from starlette.responses import Response
 
-from tenantry.sandbox.harbor import access, manifests, storage
+from tenantry.sandbox.harbor import access, immutable, manifests, storage
 from tenantry.sandbox.harbor.model import Artifact, Project, Repository
 from tenantry.sandbox.harbor.routing import Call, routes
 from tenantry.sandbox.harbor.wire import Refusal, answer, done, stamp
@@ -38,7 +38,7 @@ def list_all_repositories(call: Call) -> Response:
 @routes.api("GET", _ALL)
 def list_repositories(call: Call) -> Response:
     """Return the repositories of a project."""
-    return _list(call, call.project("list", "repository"))
+    return _list(call, call.project("list", "repository", by_name=True))
 
 
 def _list(call: Call, *projects: Project) -> Response:
@@ -57,15 +57,16 @@ def _list(call: Call, *projects: Project) -> Response:
 @routes.api("GET", _ONE)
 def get_repository(call: Call) -> Response:
     """Return one repository. A slash in its name is encoded twice."""
-    project = call.project("read", "repository")
+    project = call.project("read", "repository", by_name=True)
     return answer(_repository_json(project, *_find_repository(call, project)))
 
 
 @routes.api("DELETE", _ONE)
 def delete_repository(call: Call) -> Response:
     """Delete a repository with its content."""
-    project = call.project("delete", "repository")
+    project = call.project("delete", "repository", by_name=True)
     name, repository = _find_repository(call, project)
+    immutable.refuse_deletion(project, name, repository.tags)
     for digest in list(repository.artifacts):
         manifests.remove(project, name, digest)
     del project.repositories[name]
@@ -77,7 +78,7 @@ def delete_repository(call: Call) -> Response:
 @routes.api("GET", f"{_ONE}/artifacts")
 def list_artifacts(call: Call) -> Response:
     """Return the artifacts of a repository, latest push first."""
-    listing, project = call.listing, call.project("list", "artifact")
+    listing, project = call.listing, call.project("list", "artifact", by_name=True)
     name, repository = _find_repository(call, project)
     found = sorted(repository.artifacts.items(), key=lambda pair: pair[1].pushed, reverse=True)
     fields = {"digest": lambda pair: pair[0], "push_time": lambda pair: pair[1].pushed}
@@ -88,7 +89,7 @@ def list_artifacts(call: Call) -> Response:
 @routes.api("GET", _ARTIFACT)
 def get_artifact(call: Call) -> Response:
     """Return one artifact, by tag or digest."""
-    project = call.project("read", "artifact")
+    project = call.project("read", "artifact", by_name=True)
     name, repository = _find_repository(call, project)
     found = manifests.find(f"{project.name}/{name}", repository, call.path["reference"])
     return answer(_artifact_json(call, project, name, *found))
@@ -97,9 +98,10 @@ def get_artifact(call: Call) -> Response:
 @routes.api("DELETE", _ARTIFACT)
 def delete_artifact(call: Call) -> Response:
     """Delete an artifact with all its tags, by tag or digest."""
-    project = call.project("delete", "artifact")
+    project = call.project("delete", "artifact", by_name=True)
     name, repository = _find_repository(call, project)
     digest, _ = manifests.find(f"{project.name}/{name}", repository, call.path["reference"])
+    immutable.refuse_deletion(project, name, immutable.tags_of(project, name, digest))
     manifests.remove(project, name, digest)
     storage.update_usage(call.harbor, project)
     return done()
@@ -108,11 +110,12 @@ def delete_artifact(call: Call) -> Response:
 @routes.api("DELETE", f"{_ARTIFACT}/tags/{{tag}}")
 def delete_tag(call: Call) -> Response:
     """Delete a tag. Its artifact remains."""
-    project, tag = call.project("delete", "tag"), call.path["tag"]
+    project, tag = call.project("delete", "tag", by_name=True), call.path["tag"]
     name, repository = _find_repository(call, project)
     digest, artifact = manifests.find(f"{project.name}/{name}", repository, call.path["reference"])
     if tag not in repository.tags or repository.tags[tag].digest != digest:
         raise Refusal(404, f"tag {tag} attached to artifact {artifact.id} not found")
+    immutable.refuse_deletion(project, name, [tag])
     del repository.tags[tag]
     return done()
 
@@ -151,11 +154,12 @@ def _artifact_json(
 ) -> dict[str, Any]:
     repository = project.repositories[name]
     manifest = json.loads(artifact.content)
+    shows = call.query.get("with_immutable_status", "false").lower() == "true"
     tags = [
         {
             "artifact_id": artifact.id,
             "id": tag.id,
-            "immutable": False,
+            "immutable": shows and immutable.is_immutable(project, name, tag_name),
             "name": tag_name,
             "pull_time": stamp(tag.pulled),
             "push_time": stamp(tag.pushed),

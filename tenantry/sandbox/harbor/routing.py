@@ -75,10 +75,20 @@ class Call:
         except ValueError:
             raise invalid(f'{name} in path must be of type int64: "{text}"') from None
 
-    def project(self, action: str, resource: str = "project") -> Project:
-        """Return the project in the path, by name or id; raise Refusal if the caller may not do this."""
+    def project(self, action: str, resource: str = "project", *, by_name: bool = False) -> Project:
+        """Return the project in the path; raise Refusal if the caller may not do this.
+
+        Args:
+            action: the action.
+            resource: the kind of resource.
+            by_name: whether the path has the name in any case; otherwise digits are an id.
+        """
         called, harbor = self.path["project"], self.harbor
-        named = self.request.headers.get("x-is-resource-name", "").lower() in ("true", "1", "t")
+        named = by_name or self.request.headers.get("x-is-resource-name", "").lower() in (
+            "true",
+            "1",
+            "t",
+        )
         if called.isdigit() and not named and int(called) <= _INT64:
             project = harbor.state.project(_check_id(int(called)))
         else:
