@@ -232,6 +232,13 @@ class Marks:
         own = {how for how, mark in found if how and self.is_own(mark)}
         return next((how for how in _DESCRIPTIONS if how in own), None)
 
+    def project_team(self, robots: Iterable[Mapping[str, Any]]) -> str | None:
+        """Return the team that a project belongs to, by its robots; None if they name no team, or
+        several."""
+        found = [mark for how, mark in map(_described, robots) if how and mark.platform]
+        teams = {mark.team for mark in found if self.is_own(mark)}
+        return teams.pop() or None if len(teams) == 1 else None
+
     def has_issued(self, robot: Mapping[str, Any], team: str) -> bool:
         """Return whether a robot carries the mark of this platform and of a team.
 

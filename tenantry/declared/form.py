@@ -121,7 +121,7 @@ def _rule_faults(found: Readable[Team], form: Form) -> Iterator[str]:
 
     platform = Platform()
     team = complete(platform, found.content.model_copy(update={"profile": None}))
-    for place, text in (*rules.check_team(team), *rules.check_hosts(platform, team)):
+    for place, text in (*rules.check_team(team), *rules.check_on_platform(platform, team)):
         place = original_place(place, form.data, found.left_out)
         if is_given(place) and not is_consequence(place, found.left_out, is_given):
             yield form.fault(place, text)

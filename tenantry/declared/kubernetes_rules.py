@@ -14,13 +14,6 @@ _MAX_ANNOTATIONS = 250 * 1024
 
 def check_namespaces(team: Team) -> Iterator[tuple[Place, str]]:
     """Return the faults of a team's namespaces that the API server would refuse."""
-    home = team.home_namespace
-    if len(home) > 63:
-        yield ("name",), f"'{home}' is longer than the 63 characters of a namespace's name"
-    for key in team.further_namespaces:
-        if len(name := team.further_namespace(key)) > 63:
-            text = f"the namespace '{name}' would have over 63 characters"
-            yield ("further_namespaces", key), text
     first = dict.fromkeys(_check_contents(team.namespace))
     yield from ((("namespace", *place), text) for place, text in first)
     for key, namespace in team.further_namespaces.items():

@@ -31,7 +31,7 @@ def complete(platform: Platform, team: Team) -> Team:
     namespace = data.get("namespace", {})
     further = data.get("further_namespaces", {})
     data["further_namespaces"] = {key: merge(namespace, own) for key, own in further.items()}
-    return Team.model_validate(data)
+    return Team.model_validate(data).with_patterns(platform.names)
 
 
 def merge(under: Data, over: Data) -> Data:

@@ -18,6 +18,7 @@ from tenantry.declared.kubernetes_values import (
     Revision,
     ServiceName,
 )
+from tenantry.declared.names import NamePatterns
 from tenantry.declared.policy import Policy
 from tenantry.declared.single_sign_on import (
     ExternalProvider,
@@ -212,6 +213,8 @@ class Platform(Model):
     """Whether to adopt an existing platform resource that Tenantry did not create: `never` (report
     it), `if-identical` (only if it matches the declaration), or `yes` (and update it); or one of
     these for each system."""
+    names: NamePatterns = NamePatterns()
+    """The patterns of the names of the teams' objects."""
     defaults: TeamSettings = TeamSettings()
     """Defaults for all teams."""
     profiles: dict[ProfileName, TeamSettings] = {}

@@ -13,7 +13,8 @@ from pydantic import AfterValidator, Field
 
 from tenantry.declared.adopt import NEVER, Adopt, least_strict
 from tenantry.declared.harbor_values import Access
-from tenantry.declared.kubernetes_values import ClusterRoleName, GatewayName, Host
+from tenantry.declared.kubernetes_values import ClusterRoleName, GatewayName, Host, NamespaceName
+from tenantry.declared.names import ClientId, ProjectName
 from tenantry.declared.namespace import PodSecurity
 from tenantry.declared.quotas import Quota
 from tenantry.declared.types import (
@@ -63,6 +64,15 @@ NamePattern = Annotated[
 ]
 """A name pattern, in which `*` stands for any text and `{team}` for the team."""
 
+ReservedName = Annotated[
+    str,
+    *fits(
+        r"[a-z0-9._*-]+",
+        "a name of lower-case letters, digits, '-', '.' and '_'; '*' stands for any text",
+    ),
+]
+"""The name of a namespace or project, in which `*` stands for any text."""
+
 KeyPattern = Annotated[
     str,
     *fits(
@@ -91,8 +101,16 @@ class Limits(Model):
     """The most permissive value of a team's `adopt`, for all systems or for each. Resources that
     Tenantry did not create are adopted only within this limit."""
     groups: list[GroupName] = []
-    """Allowed values of `group`, in full, in addition to the team's own `team-<name>`. A group gets
-    the team's rights, so it must not be a group that another team or the platform uses."""
+    """Allowed values of `group`, in full, in addition to the team's own, such as `team-<name>`. A
+    group gets the team's rights, so it must not be a group that another team or the platform uses."""
+    namespaces: list[NamespaceName] = []
+    """Names of namespaces that a team may give in `names`, in full."""
+    projects: list[ProjectName] = []
+    """Names of Harbor projects that a team may give in `names`, in full. The members of the team
+    can then use the images in the project."""
+    clients: list[ClientId] = []
+    """Ids of OIDC clients that a team may give in `names`, in full. The team gets the secret of the
+    client."""
     sinks: list[SinkPattern] = []
     """Secrets outside of the team's namespaces that may receive its robots' credentials, in the
     form `namespace/name`."""
@@ -189,6 +207,11 @@ class Policy(Model):
     """Exceptions for named teams, each with a reason."""
     reserved_groups: list[GroupName] = []
     """Groups that no team may use as its `group`, in addition to the groups in this file."""
+    reserved_namespaces: list[ReservedName] = []
+    """Namespaces that no team may use, such as `argocd` or `monitoring-*`. Reserve the namespaces of
+    the platform if the pattern of the teams' namespaces is `{team}` alone."""
+    reserved_projects: list[ReservedName] = []
+    """Harbor projects that no team may use, such as `base-images`."""
     reserved_hosts: list[HostPattern] = []
     """Hosts that no team may use, such as `*.internal.example.com`."""
 

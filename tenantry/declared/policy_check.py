@@ -18,6 +18,8 @@ from tenantry.declared.adopt import (
     shortest,
     strictest,
 )
+from tenantry.declared.claims import LIMITS as NAMES
+from tenantry.declared.claims import Granted
 from tenantry.declared.faults import Document, Place
 from tenantry.declared.merge import complete
 from tenantry.declared.platform import Platform
@@ -27,6 +29,9 @@ from tenantry.declared.policy_rules import Breach, Case
 from tenantry.declared.policy_source import NAME, EvaluatedTeam, PolicySource, Violation
 from tenantry.declared.policy_text import grant_text, printable
 from tenantry.declared.team import Team, TeamSettings
+
+NAME_LIMITS = frozenset(NAMES.values())
+"""The limits with the names of a team's objects."""
 
 _ANY = "{team}"
 """The team name used to check a profile. It is not a valid name, so that it equals no team's."""
@@ -74,6 +79,7 @@ class PolicyEvaluator:
             self._base(team.profile),
             self.limits_of(team, file),
             self.reserved_groups,
+            self.reserved_names,
             self.platform.kubernetes.group_prefix,
             self.platform.mesh.gateway,
         )
@@ -101,6 +107,14 @@ class PolicyEvaluator:
         """Return the hosts that the policy grants to a team."""
         grants = (self.policy.grants[index] for index in self._grants_of(team.name, None))
         return frozenset(host for grant in grants for host in grant.further_hosts)
+
+    def granted_names(self, team: Team) -> frozenset[Granted]:
+        """Return the names of a team's objects that the policy grants to this team, in full."""
+        grants = [self.policy.grants[index] for index in self._grants_of(team.name, None)]
+        limits = {limit for grant in grants for limit in NAME_LIMITS & grant.model_fields_set}
+        return frozenset(
+            (limit, name) for grant in grants for limit in limits for name in getattr(grant, limit)
+        )
 
     def _grants_of(self, name: str, file: str | None) -> Iterator[int]:
         for index in self._grants.get(name, ()):
@@ -187,6 +201,7 @@ class PolicyEvaluator:
                 self._base(None),
                 limits,
                 self.reserved_groups,
+                self.reserved_names,
                 self.platform.kubernetes.group_prefix,
                 self.platform.mesh.gateway,
             )
@@ -216,6 +231,12 @@ class PolicyEvaluator:
             for settings in (platform.defaults, *platform.profiles.values()):
                 names |= {*settings.harbor.groups}
         return frozenset(map(fold, names))
+
+    @property
+    def reserved_names(self) -> Mapping[str, Sequence[str]]:
+        """The patterns of names that no team may use, by the limit that allows such a name."""
+        reserved = self.policy.reserved_namespaces, self.policy.reserved_projects
+        return dict(zip(("namespaces", "projects"), reserved, strict=True))
 
     @cached_property
     def reserved_hosts(self) -> policy_hosts.Reserved:

@@ -1,11 +1,12 @@
 """The rules of the policy. Each compares a completed team with the values that the platform gives."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tenantry.declared import labels, policy_network
 from tenantry.declared.faults import Place
 from tenantry.declared.harbor_project import Robot
+from tenantry.declared.name_rules import names_of
 from tenantry.declared.namespace import Namespace
 from tenantry.declared.policy import Limits, allows_more
 from tenantry.declared.policy_names import (
@@ -52,6 +53,8 @@ class Case(NamedTuple):
     limits: Limits
     reserved_groups: frozenset[str]
     """The folded names of reserved groups."""
+    reserved_names: Mapping[str, Sequence[str]]
+    """Patterns of reserved names, by the limit that allows such a name."""
     group_prefix: str
     gateway: str
     """The platform's Gateway."""
@@ -60,6 +63,7 @@ class Case(NamedTuple):
 def check(case: Case) -> Iterator[Breach]:
     """Return a team's values beyond its limits, except hosts and addresses."""
     yield from _check_group(case)
+    yield from _check_names(case)
     yield from _check_external_groups(case)
     given = case.given.model_fields_set
     if "harbor" in given:
@@ -84,8 +88,23 @@ def _check_group(case: Case) -> Iterator[Breach]:
         yield Breach(place, text, allows)
     elif names & case.reserved_groups:
         yield Breach(place, f"'{name}' is reserved: platform.yaml uses this group", allows)
-    elif team.group is not None and team.group != (own := team.conventional_group):
+    elif team.group is not None and team.group != (own := team.by_convention.oidc_group):
         yield Breach(place, f"'{name}' is not the team's own group, '{own}'", allows)
+
+
+def _check_names(case: Case) -> Iterator[Breach]:
+    """Check the names of namespaces, of the project and of OIDC clients."""
+    for named in names_of(case.team):
+        allowed = getattr(case.limits, named.limit)
+        if named.limit == "groups" or named.name in allowed:
+            continue
+        allows = {named.limit: [named.name]}
+        patterns = case.reserved_names.get(named.limit, ())
+        if any(matches(pattern, named.name) for pattern in patterns):
+            yield Breach(named.place, f"{named.kind} '{named.name}' is reserved", allows)
+        elif named.is_given and named.name != named.convention:
+            text = f"{named.kind} '{named.name}' is not the team's own, '{named.convention}'"
+            yield Breach(named.place, text, allows)
 
 
 def _check_external_groups(case: Case) -> Iterator[Breach]:

@@ -40,7 +40,7 @@ def check_profile(
     def is_given(place: Place) -> bool:
         return any(file.has((*layer, *place)) for layer in layers)
 
-    for place, text in (*rules.check_team(team), *rules.check_hosts(platform, team)):
+    for place, text in (*rules.check_team(team), *rules.check_on_platform(platform, team)):
         found, at = Documents(file, {}).layer(team_file, place, profile)
         if found is file and not is_consequence(place, left_out, is_given):
             yield file.fault(at, f"{text} {note}")

@@ -190,7 +190,9 @@ class Reading:
         name = valid_name(file.document.data.get("name")) or (
             (not file.document.data and name_in_text(file.path)) or name_from_path(file.path)
         )
-        return Team(name=name) if name else None
+        if name is None or self.platform is None:
+            return Team(name=name) if name else None
+        return complete(self.platform, Team(name=name))
 
     def complete(
         self, file: TeamFile, given: Team, left_out: frozenset[Place] = frozenset()
@@ -221,7 +223,7 @@ class Reading:
             file.fault(NAME, text)
         unknown = {*left_out, *self._defaults_left_out(given.profile)}
         faulty: set[Place] = set()
-        for place, text in (*rules.check_team(team), *rules.check_hosts(platform, team)):
+        for place, text in (*rules.check_team(team), *rules.check_on_platform(platform, team)):
             place = original_place(place, file.document.data, left_out)
             faulty.add(place)
             if not is_consequence(place, unknown, None if is_known else file.document.has):
@@ -314,7 +316,8 @@ class Reading:
             teams: the teams.
             refused: the fields that the policy does not allow. They do not exclude other teams.
         """
-        yield from claims.conflicts(teams, refused)
+        granted = self.evaluator.granted_names if self.evaluator else claims.no_grants
+        yield from claims.conflicts(teams, refused, granted)
         if self.platform is not None and not self._is_left_out(("keycloak",)):
             yield from external_names.conflicts(self.platform, teams, refused)
 

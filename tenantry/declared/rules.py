@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from tenantry.declared import harbor_rules, kubernetes_rules, labels, mesh_rules
+from tenantry.declared import harbor_rules, kubernetes_rules, labels, mesh_rules, name_rules
 from tenantry.declared.claims import claims_of
 from tenantry.declared.faults import Place
 from tenantry.declared.harbor_project import EARLIEST_ROTATION
@@ -68,8 +68,9 @@ def _check_robot(team: Team, name: str) -> Iterator[Fault]:
             yield ("robots", name, "sinks", index), text
 
 
-def check_hosts(platform: Platform, team: Team) -> Iterator[Fault]:
-    """Return the faults of a team's routes on this platform."""
+def check_on_platform(platform: Platform, team: Team) -> Iterator[Fault]:
+    """Return the faults of a team's names and routes on this platform."""
+    yield from name_rules.check(platform, team)
     yield from mesh_rules.check_routes(platform, team)
 
 

@@ -161,6 +161,10 @@ _NEEDED_BY: tuple[tuple[Place, Place], ...] = (
         ("further_namespaces", "*", "limits", "?", "*"),
         ("further_namespaces", "*", "limits", "default_request", "*"),
     ),
+    (("further_namespaces", "*"), ("names", "further_namespaces", "*")),
+    (("oidc_clients", "*"), ("names", "clients", "*")),
+    (("oidc_clients", "*"), ("names", "client_secrets", "*")),
+    (("robots", "*"), ("names", "secrets", "*")),
     (("routes", "*", "kind"), ("routes", "*", "paths")),
     (("mesh", "route_kind"), ("routes", "?", "paths")),
     (

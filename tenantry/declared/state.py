@@ -179,13 +179,13 @@ class Declaration:
     @property
     def patterns(self) -> NamePatterns:
         """The platform's patterns of the names of the teams' objects."""
-        return NamePatterns()
+        return self.platform.names
 
     @cached_property
     def _readable(self) -> Mapping[str, Team]:
-        """The readable parts of all declared teams, including the ones that are left out."""
+        """The readable parts of all declared teams, including those left out or being offboarded."""
         left_out = {each.team.name: each.team for each in self.left_out if each.team}
-        return {**left_out, **self.teams}
+        return {**left_out, **self.offboarding, **self.teams}
 
     def named(self, name: str) -> Team:
         """Return the team of this name, as far as it can be read.

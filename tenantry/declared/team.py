@@ -1,5 +1,6 @@
 """The fields of a team file. Fields that are not set come from the platform's defaults."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, PrivateAttr
@@ -13,7 +14,7 @@ from tenantry.declared.kubernetes_values import (
     Host,
     ServiceName,
 )
-from tenantry.declared.names import NamePatterns, fill
+from tenantry.declared.names import NamePatterns, TeamNames, fill
 from tenantry.declared.namespace import Namespace
 from tenantry.declared.offboarding import Offboarding
 from tenantry.declared.types import (
@@ -31,8 +32,8 @@ from tenantry.declared.types import (
 class OidcClient(Model):
     """An OIDC client in Keycloak for an application of the team.
 
-    Its id is `team-<team>-<name>`. Tenantry writes the id, the secret and the issuer to the
-    Secret `oidc-<name>` in the team's namespace.
+    By default its id is `team-<team>-<name>`. Tenantry writes the id, the secret and the issuer to
+    the Secret `oidc-<name>` in the team's first namespace.
     """
 
     redirect_uris: Annotated[list[RedirectUri], Field(min_length=1)]
@@ -80,9 +81,9 @@ class TeamSettings(Model):
     """Harbor robots by purpose: `pull` for the cluster, `ci` for pipelines, and any further ones.
     null removes a default robot."""
     namespace: Namespace = Namespace()
-    """The namespace `team-<name>`."""
+    """The team's first namespace, `team-<name>` by default."""
     further_namespaces: dict[ShortName, Namespace] = {}
-    """Further namespaces `team-<name>-<key>`. Fields that are not given are taken from
+    """Further namespaces, `team-<name>-<key>` by default. Fields that are not given are taken from
     `namespace`."""
     oidc_clients: dict[ShortName, OidcClient] = {}
     """OIDC clients in Keycloak."""
@@ -106,7 +107,9 @@ class Identity(Model):
     profile: ProfileName | None = None
     """One of the platform's profiles, which give defaults to a class of teams."""
     group: GroupName | None = None
-    """The team's OIDC group. The default is `team-<name>`."""
+    """The team's OIDC group. The default follows the platform's pattern, `team-<name>`."""
+    names: TeamNames = TeamNames()
+    """Names of existing objects that do not follow the platform's patterns."""
     members: list[UserName] | None = None
     """User names of the group's members in Keycloak. If not given, Tenantry does not manage the
     membership."""
@@ -134,30 +137,28 @@ class Team(TeamSettings, Identity):
     @property
     def home_namespace(self) -> str:
         """The name of the team's first namespace."""
-        return fill(self._patterns.namespace, team=self.name)
+        return self.names.namespace or fill(self._patterns.namespace, team=self.name)
 
     @property
     def project(self) -> str:
         """The name of the team's Harbor project."""
-        return fill(self._patterns.project, team=self.name)
+        return self.names.project or fill(self._patterns.project, team=self.name)
 
     @property
     def oidc_group(self) -> str:
         """The name of the team's OIDC group."""
-        return self.group or self.conventional_group
-
-    @property
-    def conventional_group(self) -> str:
-        """The name of the team's OIDC group by the platform's pattern."""
-        return fill(self._patterns.group, team=self.name)
+        return self.group or fill(self._patterns.group, team=self.name)
 
     def further_namespace(self, key: str) -> str:
         """Return the full name of a further namespace."""
-        return f"{self.home_namespace}-{key}"
+        named = self.names.further_namespaces.get(key)
+        return named or fill(self._patterns.further, team=self.name, key=key)
 
     def client_id(self, name: str) -> str:
         """Return the id of an OIDC client in Keycloak."""
-        return fill(self._patterns.client, team=self.name, name=name)
+        return self.names.clients.get(name) or fill(
+            self._patterns.client, team=self.name, name=name
+        )
 
     def client_of(self, client_id: str) -> str | None:
         """Return the declared name of the OIDC client with this id; None if it is not declared."""
@@ -165,7 +166,9 @@ class Team(TeamSettings, Identity):
 
     def secret_name(self, purpose: str) -> str:
         """Return the name of the Secret with a robot's credential in the team's namespaces."""
-        return fill(self._patterns.secret, purpose=purpose)
+        patterns = self._patterns
+        named = self.names.secrets.get(purpose) or patterns.secrets.get(purpose)
+        return named or fill(patterns.secret, purpose=purpose)
 
     def purpose_of(self, secret: str) -> str | None:
         """Return the purpose of the robot whose Secret has this name; None if it has another name."""
@@ -173,13 +176,29 @@ class Team(TeamSettings, Identity):
 
     def client_secret_name(self, name: str) -> str:
         """Return the name of the Secret with the credentials of an OIDC client."""
-        return fill(self._patterns.client_secret, name=name)
+        named = self.names.client_secrets.get(name)
+        return named or fill(self._patterns.client_secret, name=name)
+
+    @property
+    def by_convention(self) -> "Team":
+        """The same team without explicit names, so that its names follow the platform's patterns."""
+        return self.model_copy(update={"names": TeamNames(), "group": None})
+
+    def with_patterns(self, patterns: NamePatterns) -> "Team":
+        """Return the same team on a platform with these patterns of names."""
+        found = self.model_copy()
+        found._patterns = patterns
+        return found
 
     def only_named(self) -> "Team":
         """Return a team with the names of this one, and without any other setting."""
-        found = Team(name=self.name, group=self.group)
-        found._patterns = self._patterns
-        return found
+        found = Team(name=self.name, group=self.group, names=self.names)
+        return found.with_patterns(self._patterns)
+
+    def with_secrets(self, names: Mapping[str, str]) -> "Team":
+        """Return the same team with these names of the Secrets of robots, by purpose."""
+        secrets = {**self.names.secrets, **names}
+        return self.model_copy(update={"names": self.names.model_copy(update={"secrets": secrets})})
 
     @property
     def active_robots(self) -> dict[str, Robot]:

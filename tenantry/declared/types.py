@@ -95,7 +95,7 @@ def _words(noun: str, longest: int) -> Any:
 
 
 TeamName = Annotated[str, *_words("a team's name", _MAX_LABEL - len(_PREFIX))]
-"""A team's name. `team-<name>` is its namespace, Harbor project and Keycloak group."""
+"""A team's name. By default `team-<name>` is its namespace, Harbor project and Keycloak group."""
 
 ShortName = Annotated[str, *_words("a name", 40)]
 """The name of a robot, route, OIDC client or further namespace of a team."""
@@ -103,7 +103,12 @@ ShortName = Annotated[str, *_words("a name", 40)]
 ProfileName = Annotated[str, *_words("a profile's name", 40)]
 
 
-def _check_group(value: str) -> str:
+def check_group(value: str) -> str:
+    """Return the name of a group.
+
+    Raises:
+        ValueError: Keycloak would refuse it, or Harbor could not compare it.
+    """
     if not value.strip() or value != value.strip() or len(value) > 255 or "/" in value:
         raise ValueError(
             "a group's name is 1 to 255 characters without '/' and without blanks around it (Harbor "
@@ -112,7 +117,7 @@ def _check_group(value: str) -> str:
     return value
 
 
-GroupName = Annotated[str, AfterValidator(_check_group)]
+GroupName = Annotated[str, AfterValidator(check_group)]
 
 ExternalNames = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
 """Names of a group at an external identity provider. An empty list is refused, because it could mean

@@ -64,11 +64,10 @@ def left_out_teams(systems: Systems, names: Iterable[str] | None = None) -> list
         TenantryError: Harbor's projects cannot be read, or a file has no name of a team and the
             teams in the cluster cannot be read.
     """
-    state = systems.state
+    state, holders = systems.state, Holders(systems, keycloak=False)
     files: dict[str, LeftOut | None] = {}
     if any(not (each.gives_name or each.is_offboarding) for each in state.left_out):
-        live = Holders(systems, keycloak=False).teams()
-        files = dict.fromkeys(sorted(live - state.names))
+        files = dict.fromkeys(sorted(holders.teams() - state.names))
     files |= {
         name: file
         for file in state.left_out
@@ -82,20 +81,21 @@ def left_out_teams(systems: Systems, names: Iterable[str] | None = None) -> list
         return []
     unmarked = cache(lambda: _unmarked_secrets(systems.home_cluster))
     listed = Observed()
-    wanted = {name: state.named(name).project for name in files}
-    projects = systems.harbor.projects(list(wanted.values()), listed)
+    teams = {name: _existing(state.named(name), holders) for name in files}
+    projects = systems.harbor.projects([team.project for team in teams.values()], listed)
     found = []
     for name, file in files.items():
         try:
-            project = projects.get(wanted[name])
-            if project is None and (failure := _unread_project(wanted[name], listed)) is not None:
+            team = teams[name]
+            project = projects.get(team.project)
+            if project is None and (failure := _unread_project(team, listed)) is not None:
                 raise failure
             if project is None:
                 continue
-            kept = _Reader(systems, name, file, project, unmarked).read()
+            kept = _Reader(systems, team, file, project, unmarked).read()
         except Exception as error:  # noqa: BLE001 one team's failure, of any kind
             failure = as_tenantry_error(error, f"reading the robots of team '{name}'")
-            bare = state.named(name).only_named()
+            bare = teams[name].only_named()
             unread = Unread(bare, "all robots", failure)
             kept = LeftOutTeam(bare, (unread,), is_named=file is not None)
         if kept.team.robots or kept.unread:
@@ -103,9 +103,25 @@ def left_out_teams(systems: Systems, names: Iterable[str] | None = None) -> list
     return found
 
 
-def _unread_project(project: str, listed: Observed) -> TenantryError | None:
-    """Return why a project could not be read; None if it does not exist."""
-    failure = listed.unreadable.get(project_id(project))
+def _existing(team: Team, holders: Holders) -> Team:
+    """Return a team with the names that its namespace and its project have in the systems.
+
+    A faulty file may lack the names that it gave.
+    """
+    try:
+        found = holders.first_namespace(team.name)
+    except TenantryError:
+        return team  # the read of its Secrets reports the failure
+    if found is None:
+        return team
+    namespace, project = found
+    names = team.names.model_copy(update={"namespace": namespace, "project": project})
+    return team.model_copy(update={"names": names})
+
+
+def _unread_project(team: Team, listed: Observed) -> TenantryError | None:
+    """Return why a team's project could not be read; None if it does not exist."""
+    failure = listed.unreadable.get(project_id(team.project))
     return failure.error if failure else None
 
 
@@ -121,22 +137,21 @@ class _Reader:
     def __init__(
         self,
         systems: Systems,
-        name: str,
+        team: Team,
         file: LeftOut | None,
         project: Row,
         unmarked: Callable[[], list[Object]],
     ) -> None:
         self._systems = systems
-        self._name = name
+        self._name = team.name
         self._credentials = systems.credentials
         self._unmarked = unmarked
         listed = systems.harbor.robots(project["project_id"])
         self._rows = {short_name(row): row for row in listed if systems.marks.project_mark([row])}
-        declared = file.team if file is not None and file.team is not None else None
-        declared = declared if declared is not None and declared.name == name else None
+        is_readable = file is not None and file.team is not None and file.team.name == team.name
         self._is_named = file is not None
-        self._is_whole = declared is not None and file is not None and file.is_whole
-        self._declared = declared or systems.state.named(name)
+        self._is_whole = file is not None and is_readable and file.is_whole
+        self._declared = team
         self._bare = self._declared.only_named()
         self._tried: dict[Credential, bool] = {}
 
@@ -146,6 +161,8 @@ class _Reader:
         robots: dict[str, Robot] = {}
         unread: list[Unread] = []
         firsts = self._first_secrets(marked)
+        found = {purpose: first["metadata"]["name"] for purpose, first in firsts.items()}
+        self._bare = self._bare.with_secrets(found)
         for purpose in self._purposes():
             try:
                 if (first := firsts.get(purpose)) is None:
@@ -174,15 +191,30 @@ class _Reader:
 
     def _first_secrets(self, marked: list[Object]) -> Mapping[str, Object]:
         """Return the Secrets whose annotations hold the state of a pair, by purpose."""
+        home = self._declared.home_namespace
+        here = {s["metadata"]["name"]: s for s in marked if s["metadata"]["namespace"] == home}
         found = {}
-        for secret in marked:
-            if secret["metadata"]["namespace"] != self._declared.home_namespace:
-                continue
-            for purpose in self._purposes():
-                named = secret["metadata"]["name"] == self._declared.secret_name(purpose)
-                if named and _robot_of(secret) in ("", *pair(purpose)):
-                    found[purpose] = secret
+        for purpose in self._purposes():
+            first = here.get(self._declared.secret_name(purpose))
+            if first is not None and _robot_of(first) in ("", *pair(purpose)):
+                found[purpose] = first
+            elif first is None and not self._is_whole and (other := self._by_mark(purpose, here)):
+                found[purpose] = other
         return found
+
+    def _by_mark(self, purpose: str, here: Mapping[str, Object]) -> Object | None:
+        """Return the first Secret of a pair by its annotation. The file may lack its name.
+
+        Args:
+            purpose: the purpose of the pair.
+            here: the marked Secrets in the team's first namespace, by name.
+        """
+        for name, secret in sorted(here.items()):
+            place = Place(self._bare, purpose, self._declared.home_namespace, name)
+            is_of_pair = _robot_of(secret) in pair(purpose)
+            if is_of_pair and self._format(place, is_declared=False) == place.format:
+                return secret
+        return None
 
     def _check_marked(self, purpose: str) -> None:
         """Check that a pair without a marked first Secret has no credential in use.

@@ -15,6 +15,7 @@ from tenantry.systems.credentials.contents import Credential
 from tenantry.systems.credentials.foreign import SystemRobots, find_foreign
 from tenantry.systems.credentials.pairs import ROBOT, live_robot, pair, short_of
 from tenantry.systems.credentials.places import Place, places, renamed
+from tenantry.systems.credentials.renames import changed_secret
 from tenantry.systems.harbor.client import Row
 from tenantry.systems.harbor.robots import expires_at, short_name
 from tenantry.systems.systems import Systems
@@ -215,6 +216,10 @@ class _Observation:
             raise
         except Exception as error:  # noqa: BLE001 the team can write any content
             return None, as_rotation_error(error)
+        if first is None and self._rows:
+            cluster = self._systems.clusters.of(place.id)
+            if why := changed_secret(place, cluster, self._systems.marks):
+                return None, NotOurs("kubernetes", f"Secret {place.namespace}/{place.name}", why)
         try:
             check_writable(place, first)
         except SystemRefused as refusal:

@@ -16,6 +16,7 @@ from tenantry.errors import SystemRefused, TenantryError, as_tenantry_error
 from tenantry.marks import MARK
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import Object
+from tenantry.systems.kubernetes.intents import PROJECT
 from tenantry.systems.kubernetes.namespaces import HOSTS, REPLACES
 from tenantry.systems.systems import Systems
 
@@ -93,16 +94,17 @@ class Holders:
         return found is not None and self._systems.kubernetes.is_applied(team, found)
 
     def teams(self) -> frozenset[str]:
-        """Return the teams that own their home namespace, or a Secret in it if it is unmarked."""
+        """Return the teams that own a namespace, or a Secret in their unmarked first namespace."""
         return self._ask("the teams", lambda: frozenset(self._live_teams()))
 
     def _live_teams(self) -> Iterator[str]:
         for namespace in self._namespaces:
             owner = self._owner(namespace)
-            if owner is not None and namespace == self._home(owner):
+            if owner is not None:
                 yield owner
         for secret, team in self._marked_secrets:
-            if secret["metadata"]["namespace"] == self._home(team):
+            first = self._systems.state.named(team).home_namespace
+            if secret["metadata"]["namespace"] == first:
                 yield team
 
     def holder(self, what: str, name: str) -> str | None:
@@ -113,6 +115,8 @@ class Holders:
         match what:
             case "the namespace":
                 return self._owner(name)
+            case "the project":
+                return self._projects.get(name)
             case "the group":
                 return self._groups.get(name)
             case "the OIDC client":
@@ -135,8 +139,24 @@ class Holders:
         found = self._namespaces.get(namespace)
         return objects.team_of(found) if found else None
 
-    def _home(self, team: str) -> str:
-        return self._systems.state.named(team).home_namespace
+    @cached_property
+    def _projects(self) -> dict[str, str]:
+        """The Harbor projects that the teams' first namespaces record, with the team."""
+        return {project: team for team, (_, project) in self._firsts.items()}
+
+    def first_namespace(self, team: str) -> tuple[str, str] | None:
+        """Return a team's first namespace and its project, by the marks; None if none has a mark."""
+        return self._ask("the namespace", lambda: self._firsts).get(team)
+
+    @cached_property
+    def _firsts(self) -> dict[str, tuple[str, str]]:
+        found: dict[str, tuple[str, str]] = {}
+        for namespace in sorted(self._namespaces.values(), key=_age, reverse=True):
+            mark, metadata = objects.mark_of(namespace), namespace["metadata"]
+            project = (metadata.get("annotations") or {}).get(PROJECT)
+            if project and mark is not None and self._systems.marks.is_own(mark):
+                found[mark.team] = (metadata["name"], str(project))
+        return found
 
     @cached_property
     def _groups(self) -> dict[str, str]:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from tenantry.connections import Connections
 from tenantry.declared import Declaration, LeftOut, Team
-from tenantry.declared.claims import Claim, claims_of
+from tenantry.declared.claims import Claim, claims_of, is_by_convention
 from tenantry.declared.faults import Document
 from tenantry.declared.policy_names import LOOPBACK
 from tenantry.declared.policy_source import file_name
@@ -212,15 +212,9 @@ def _is_applied(holders: Holders, team: Team) -> bool:
 
 def _is_by_convention(claim: Claim) -> bool:
     """Return whether a claim is for a name that is derived from the team's name."""
-    team = claim.team
-    match claim.kind:
-        case "the Secret":
-            return claim.name.partition("/")[0] in team.namespaces
-        case "the namespace":
-            return claim.name == team.home_namespace
-        case "the group":
-            return claim.name == team.conventional_group
-    return False
+    if claim.kind == "the Secret":
+        return claim.name.partition("/")[0] in claim.team.namespaces
+    return is_by_convention(claim)
 
 
 def _intruder(state: Declaration, name: str, faults: list[Contested]) -> LeftOut:

@@ -130,8 +130,8 @@ def test_values_that_the_api_server_would_refuse_are_refused_first(
         pytest.param(
             "name: shop\nnetwork: {}\n",
             "2: network: unknown key; known here: adopt, contact, display_name, drift, external_groups, "
-            "further_namespaces, group, harbor, members, name, namespace, oidc_clients, profile, "
-            "robots, routes",
+            "further_namespaces, group, harbor, members, name, names, namespace, offboarding, "
+            "oidc_clients, profile, robots, routes",
             id="unknown key that is near to none",
         ),
         pytest.param(

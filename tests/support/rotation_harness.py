@@ -78,9 +78,12 @@ def enabled(bench: Bench, slug: str = "team-shop") -> set[str]:
     }
 
 
-def published(bench: Bench, purpose: str = "pull", namespace: str = "team-shop") -> str:
+def published(
+    bench: Bench, purpose: str = "pull", namespace: str = "team-shop", secret: str = ""
+) -> str:
     """Return the name of the robot whose credential a Secret holds."""
-    held = bench.sandbox.kubernetes.get("Secret", f"harbor-{purpose}", namespace)
+    name = secret or f"harbor-{purpose}"
+    held = bench.sandbox.kubernetes.get("Secret", name, namespace)
     assert held is not None
     return str(held["metadata"]["annotations"][ROBOT])
 
@@ -151,7 +154,7 @@ def pairs_are_in_order(bench: Bench) -> None:
         for purpose in team.active_robots:
             own = places(team, purpose)
             assert len({found[f"{place.namespace}/{place.name}"] for place in own}) == 1
-            live = published(bench, purpose, team.home_namespace)
+            live = published(bench, purpose, team.home_namespace, team.secret_name(purpose))
             assert found[f"{team.home_namespace}/{team.secret_name(purpose)}"][0].endswith(
                 f"+{live}"
             )

@@ -26,8 +26,13 @@ from tenantry.systems.harbor.project import (
     update_project,
 )
 from tenantry.systems.harbor.robots import robot_fields, robot_id, short_name
-from tenantry.systems.kubernetes.intents import project_intent
+from tenantry.systems.kubernetes.intents import (
+    project_intent,
+    recorded_project,
+    recorded_projects,
+)
 from tenantry.systems.kubernetes.kinds import NAMESPACE
+from tenantry.systems.kubernetes.renames import changed_project
 
 
 class HarborTeams:
@@ -79,21 +84,37 @@ class HarborTeams:
         """
         seen = Observed()
         intents = {team.project: project_intent(team, observed) for team in teams}
-        projects = self.projects([team.project for team in teams], seen)
+        projects = self._listed([team.project for team in teams], seen)
+        if self._extras:
+            self._observe_left_over(projects, observed, seen)
         for part in map_concurrently(
             lambda team: self._observe_team(team, projects, intents), teams
         ):
             seen.add(part)
+        self._refuse_changed_names(teams, observed, seen)
         for team in teams:
             id = project_id(team.project)
             live = seen.live.get(id)
             is_recorded = observed.is_known(Id(NAMESPACE, team.home_namespace))
-            if live is not None and not live.ours and not is_recorded:
+            if live is not None and not (live.ours or live.foreign or is_recorded):
                 # The namespace may record that the project is ours.
                 reason = "its owner is unknown while its namespace cannot be read"
                 error = DependencyUnread("harbor", f"project {team.project}", reason)
                 seen.unreadable[id] = Unreadable(error, team.name)
         return seen
+
+    def _refuse_changed_names(
+        self, teams: Sequence[Team], observed: Observed, seen: Observed
+    ) -> None:
+        """Refuse the projects of teams whose namespace records another, existing project."""
+        for team in teams:
+            id, recorded = project_id(team.project), recorded_project(team, observed)
+            if recorded in (None, team.project) or not seen.is_known(id):
+                continue
+            with seen.capture_errors(id, team.name):
+                if self._client.find(f"/projects/{recorded}", by_name=True) is not None:
+                    why = changed_project(team, str(recorded))
+                    seen.live[id] = Live({}, ours=False, foreign=why)
 
     def projects(self, names: Sequence[str], seen: Observed) -> dict[str, Row]:
         """Return those of these projects that exist, as Harbor lists them.
@@ -102,6 +123,11 @@ class HarborTeams:
             names: the projects.
             seen: receives the rows that cannot be read.
         """
+        listed = self._listed(names, seen)
+        return {name: listed[name] for name in dict.fromkeys(names) if name in listed}
+
+    def _listed(self, names: Sequence[str], seen: Observed) -> dict[str, Row]:
+        """Return at least these projects as Harbor lists them."""
         listed: dict[str, Row] = {}
         if len(names) <= MAX_SINGLE_READS and not self._extras:
             rows = [
@@ -115,24 +141,30 @@ class HarborTeams:
             with seen.capture_errors(project_id(name), self._owner(name)):
                 self._project_ids[row["name"]] = row["project_id"]
                 listed[row["name"]] = row
-        if self._extras:
-            self._observe_left_over(listed, seen)
-        return {name: listed[name] for name in dict.fromkeys(names) if name in listed}
+        return listed
 
     def _owner(self, project: str) -> str | None:
         """Return the name of the team that declares a project."""
         owner = self._state.project_owners.get(project)
         return owner if owner in self._state.teams else None
 
-    def _observe_left_over(self, projects: Mapping[str, Row], seen: Observed) -> None:
-        """Observe the projects of teams that are no longer declared."""
+    def _observe_left_over(
+        self, projects: Mapping[str, Row], observed: Observed, seen: Observed
+    ) -> None:
+        """Observe the projects of teams that are no longer declared, and undeclared ones of teams.
+
+        Only the marks in a project show its owner. They are read in each project whose name fits
+        the platform's pattern, or that the namespace of a team records.
+        """
+        recorded = set(recorded_projects(observed))
         for name, row in projects.items():
             by_name = next(matches(self._state.patterns.project, name), None)
-            if by_name and name not in self._state.project_owners:
+            is_likely = by_name is not None or name in recorded
+            if is_likely and name not in self._state.project_owners:
                 with seen.capture_errors(project_id(name), None):
                     robots = self.robots(row["project_id"])
-                    team = by_name["team"]
-                    if mark := self._marks.project_mark(robots):
+                    team = self._marks.project_team(robots) or (by_name or {}).get("team")
+                    if team and (mark := self._marks.project_mark(robots)):
                         marked = mark == "created"
                         seen.live[project_id(name)] = Live({}, marked=marked, team=team)
                         self._observe_left_over_robots(name, team, robots, seen)

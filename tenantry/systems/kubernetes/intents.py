@@ -3,7 +3,7 @@
 Harbor's projects have no place for a mark.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from tenantry.declared import Team
 from tenantry.marks import MARK, Intent, parse
@@ -26,6 +26,20 @@ def project_intent(team: Team, observed: Observed) -> Intent | None:
     return Intent("adopted" if adopted else "created", is_certain)
 
 
+def recorded_project(team: Team, observed: Observed) -> str | None:
+    """Return the project that a team's namespace records; None if it records none."""
+    return _annotation(team, observed, PROJECT)
+
+
+def recorded_projects(observed: Observed) -> Iterator[str]:
+    """Yield the projects that the observed namespaces with Tenantry's mark record."""
+    for id, live in observed.live.items():
+        if id.kind == kinds.NAMESPACE and live.ours:
+            project = get_path(live.fields, ("metadata", "annotations", PROJECT))
+            if project is not None:
+                yield str(project)
+
+
 def intent_annotations(
     team: Team, observed: Observed, adopts_project: Callable[[Team, Observed], bool]
 ) -> dict[str, str]:
@@ -41,7 +55,7 @@ def intent_annotations(
     """
     project = Id(harbor_kinds.PROJECT, team.project)
     live = observed.live.get(project)
-    if not observed.is_known(project):
+    if not observed.is_known(project) or _keeps_another(team, observed, live):
         kept = {key: _annotation(team, observed, key) for key in (PROJECT, PROJECT_ADOPTED)}
         return {key: value for key, value in kept.items() if value is not None}
     if live is None:
@@ -51,6 +65,12 @@ def intent_annotations(
     if live.ours or adopts_project(team, observed):
         return {PROJECT: team.project, PROJECT_ADOPTED: "true"}
     return {}
+
+
+def _keeps_another(team: Team, observed: Observed, live: Live | None) -> bool:
+    """Return whether the namespace records another project, which the team has to keep."""
+    recorded = recorded_project(team, observed)
+    return recorded not in (None, team.project) and live is not None and bool(live.foreign)
 
 
 def _annotation(team: Team, observed: Observed, key: str) -> str | None:

@@ -6,6 +6,7 @@ team is Tenantry's. Harbor's projects have no place for a mark, so it is written
 before the project is created. The second is a hash of the declared state that was applied.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from tenantry.calls import MAX_SINGLE_READS, map_concurrently
 from tenantry.declared import Declaration, Team
 from tenantry.errors import SystemRefused
 from tenantry.kinds import Kind
-from tenantry.marks import Intent, Marks
+from tenantry.marks import TEAM, Intent, Marks
 from tenantry.plan import Change
 from tenantry.resources import Id, Live, Observed, Resource
 from tenantry.systems.kubernetes import kinds, objects
@@ -27,6 +28,7 @@ from tenantry.systems.kubernetes.namespaces import (
     member_role,
     namespace,
 )
+from tenantry.systems.kubernetes.renames import changed_namespace
 
 _INSIDE = (
     kinds.RESOURCE_QUOTA,
@@ -99,10 +101,12 @@ class KubernetesTeams:
             seen.live[Id(kinds.CLUSTER_ROLE, MEMBER_ROLE)] = self._member_role(role)
         names = {name: team for team in teams for name in team.namespaces}
         present: list[str] = []
+        existing: set[str] = set()
         if self._extras:
             self._observe_left_over(seen)
         for found in self._namespaces(names, seen):
             name = found["metadata"]["name"]
+            existing.add(name)
             with seen.capture_errors(Id(kinds.NAMESPACE, name), names[name].name):
                 foreign = self._marks.foreign(objects.mark_of(found), names[name].name)
                 live = objects.live(found, foreign)
@@ -118,6 +122,7 @@ class KubernetesTeams:
                 if name == names[name].home_namespace and live.ours:
                     seen.live[Id(kinds.NAMESPACE_MARK, name)] = Live(live.fields)
         owners = {name: names[name].name for name in present}
+        self._refuse_changed_names([t for t in teams if t.home_namespace not in existing], seen)
 
         def listed(kind: Kind) -> list[Object]:
             return list(objects.observe(self._client, kind, owners, seen))
@@ -135,6 +140,21 @@ class KubernetesTeams:
         if self._extras:
             self._observe_secrets(owners, seen)
         return seen
+
+    def _refuse_changed_names(self, teams: Sequence[Team], seen: Observed) -> None:
+        """Refuse the missing first namespaces of teams that have another one."""
+        teams = [team for team in teams if seen.is_known(Id(kinds.NAMESPACE, team.home_namespace))]
+        if not teams:
+            return
+        one = f",{TEAM}={teams[0].name}" if len(teams) == 1 else ""
+        found = list(self._client.list("Namespace", labelSelector=f"{objects.OURS}{one}"))
+        by_team: dict[str | None, list[Object]] = defaultdict(list)
+        for each in found:
+            by_team[objects.team_of(each)].append(each)
+        for team in teams:
+            if why := changed_namespace(team, by_team[team.name], self._marks):
+                id = Id(kinds.NAMESPACE, team.home_namespace)
+                seen.live[id] = Live({}, ours=False, foreign=why)
 
     def _member_role(self, found: Object) -> Live:
         """Return the members' role. It is read-only if it is outdated and must not be written."""

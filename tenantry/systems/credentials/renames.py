@@ -1,0 +1,39 @@
+"""Refusals of changed names: the Secret with the credential of an existing robot keeps its name."""
+
+from tenantry.declared import Team
+from tenantry.marks import TEAM, Marks
+from tenantry.systems.credentials.pairs import ROBOT, pair
+from tenantry.systems.credentials.places import Place, places
+from tenantry.systems.kubernetes import objects
+from tenantry.systems.kubernetes.client import KubernetesClient
+
+
+def changed_secret(place: Place, cluster: KubernetesClient, marks: Marks) -> str:
+    """Return why a missing first Secret of a robot must not be created; empty if it may.
+
+    A new Secret would need a new secret of the robot, which breaks the pulls with the old Secret.
+    """
+    team = place.team
+    declared = {(each.namespace, each.name) for p in team.active_robots for each in places(team, p)}
+    selector = f"{objects.OURS},{TEAM}={team.name}"
+    for found in cluster.list("Secret", labelSelector=selector, content=False):
+        metadata = found["metadata"]
+        namespace, name = metadata["namespace"], metadata["name"]
+        robot = (metadata.get("annotations") or {}).get(ROBOT)
+        if (namespace, name) in declared or robot not in pair(place.purpose):
+            continue
+        if namespace not in team.namespaces and not _is_own(team, namespace, cluster, marks):
+            continue  # a team can write any mark into its own namespaces
+        return (
+            f"the credential of robot '{place.purpose}' is in Secret '{namespace}/{name}', which "
+            f"Tenantry wrote for team '{team.name}'. The names of an onboarded team cannot change: "
+            f"keep the names that it has in 'names' of its file, such as secrets: "
+            f"{{{place.purpose}: {name}}}. If nothing uses that Secret, delete it"
+        )
+    return ""
+
+
+def _is_own(team: Team, namespace: str, cluster: KubernetesClient, marks: Marks) -> bool:
+    found = cluster.get("Namespace", namespace)
+    mark = objects.mark_of(found) if found else None
+    return mark is not None and mark.team == team.name and marks.is_own(mark)
