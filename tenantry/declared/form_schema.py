@@ -22,7 +22,8 @@ _FORM: dict[str, Schema] = {
         "type": "string",
         "title": "Name",
         "description": "1 to 58 lower-case letters and digits, in words joined by single dashes, "
-        "such as shop. It becomes team-shop: the namespace, the Harbor project and the group.",
+        "such as shop. The platform's patterns of names, such as team-shop, give the names of the "
+        "namespace, the Harbor project and the group.",
     },
     "display_name": {
         "type": "string",

@@ -2,10 +2,18 @@
 
 from tenantry.declared import Team
 from tenantry.marks import TEAM, Marks
+from tenantry.resources import Observed
 from tenantry.systems.credentials.pairs import ROBOT, pair
 from tenantry.systems.credentials.places import Place, places
+from tenantry.systems.harbor.robots import robot_id
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import KubernetesClient
+
+
+def has_robot(place: Place, observed: Observed) -> bool:
+    """Return whether a robot of Tenantry exists whose credential a Secret must hold."""
+    robots = (robot_id(place.team.project, short) for short in pair(place.purpose))
+    return any((live := observed.live.get(id)) is not None and live.ours for id in robots)
 
 
 def changed_secret(place: Place, cluster: KubernetesClient, marks: Marks) -> str:
@@ -16,7 +24,9 @@ def changed_secret(place: Place, cluster: KubernetesClient, marks: Marks) -> str
     team = place.team
     declared = {(each.namespace, each.name) for p in team.active_robots for each in places(team, p)}
     selector = f"{objects.OURS},{TEAM}={team.name}"
-    for found in cluster.list("Secret", labelSelector=selector, content=False):
+    listed = list(cluster.list("Secret", labelSelector=selector, content=False))
+    listed.sort(key=lambda found: found["metadata"]["namespace"] != team.home_namespace)
+    for found in listed:
         metadata = found["metadata"]
         namespace, name = metadata["namespace"], metadata["name"]
         robot = (metadata.get("annotations") or {}).get(ROBOT)

@@ -51,7 +51,7 @@ from tenantry.systems.credentials.places import (
     annotations_of,
     places,
 )
-from tenantry.systems.credentials.renames import changed_secret
+from tenantry.systems.credentials.renames import changed_secret, has_robot
 from tenantry.systems.credentials.retired import is_past_retirement
 from tenantry.systems.harbor import kinds as harbor_kinds
 from tenantry.systems.harbor.client import HarborClient, Row
@@ -271,6 +271,7 @@ class TeamCredentials:
         probe = self._probe and harbor and observed.is_known(project_id(team.project))
         own = robots.get(team.project, ())
         for purpose in team.active_robots:
+            why = ""
             for place in places(team, purpose):
                 with seen.capture_errors(place.id, team.name):
                     if not place.is_foreign and place.namespace not in namespaces:
@@ -287,20 +288,16 @@ class TeamCredentials:
                             accepted = foreign is not None and works(foreign, self._clock())
                         handle = {**live.handle, FOREIGN: foreign if accepted else None}
                         seen.live[place.id] = replace(live, handle=handle)
-                    elif place.is_first and self._has_robot(place, observed):
-                        if why := changed_secret(place, self._clusters.of(place.id), self._marks):
-                            seen.live[place.id] = Live(
-                                {}, ours=False, foreign=why, handle={"credential": None}
-                            )
+                        continue
+                    if place.is_first and has_robot(place, observed):
+                        why = changed_secret(place, self._clusters.of(place.id), self._marks)
+                    if why:  # all Secrets of the pair need the credential in that Secret
+                        handle = {"credential": None, FOREIGN: None}
+                        seen.live[place.id] = Live({}, ours=False, foreign=why, handle=handle)
                     elif place.is_foreign and self.secrets.lacks_namespace(place):
                         seen.waiting[place.id] = f"there is no namespace '{place.namespace}'"
         self._client_secrets.observe(team, namespaces, observed, seen)
         return seen
-
-    def _has_robot(self, place: Place, observed: Observed) -> bool:
-        """Return whether a robot exists whose credential a place must hold."""
-        robots = (robot_id(place.team.project, short) for short in pairs.pair(place.purpose))
-        return any((live := observed.live.get(id)) is not None and live.ours for id in robots)
 
     # Apply
 
