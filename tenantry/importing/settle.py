@@ -16,7 +16,7 @@ from tenantry.connections import Connections
 from tenantry.declared import Declaration, Platform, Team, complete
 from tenantry.declared.adopt import SYSTEMS, AdoptBySystem, shortest
 from tenantry.declared.faults import Place
-from tenantry.declared.rules import check_hosts, check_team
+from tenantry.declared.rules import check_on_platform, check_team
 from tenantry.importing.drafts import Draft
 from tenantry.importing.notes import quoted
 from tenantry.plan import MARKED, Change, Plan
@@ -108,7 +108,7 @@ def _valid(platform: Platform, draft: Draft) -> Team | None:
         except ValidationError as error:
             faults = [(tuple(each["loc"]), str(each["msg"])) for each in error.errors()]
         else:
-            faults = [*check_team(team), *check_hosts(platform, team)]
+            faults = [*check_team(team), *check_on_platform(platform, team)]
             if not faults:
                 return team
         if not [remove(draft, place, f"it is not valid: {text}") for place, text in faults]:
