@@ -1,8 +1,11 @@
 """Refusals of changed names: the Secret with the credential of an existing robot keeps its name."""
 
+from typing import Any
+
 from tenantry.declared import Team
 from tenantry.marks import TEAM, Marks
-from tenantry.resources import Observed
+from tenantry.resources import Live, Observed
+from tenantry.systems.credentials.foreign import FOREIGN
 from tenantry.systems.credentials.pairs import ROBOT, pair
 from tenantry.systems.credentials.places import Place, places
 from tenantry.systems.harbor.robots import robot_id
@@ -14,6 +17,22 @@ def has_robot(place: Place, observed: Observed) -> bool:
     """Return whether a robot of Tenantry exists whose credential a Secret must hold."""
     robots = (robot_id(place.team.project, short) for short in pair(place.purpose))
     return any((live := observed.live.get(id)) is not None and live.ours for id in robots)
+
+
+def refused(place: Place, why: str) -> Live:
+    """Return a missing Secret that must not be created, in the form of an observed one."""
+    fields: dict[str, Any] = {"metadata": {"labels": {}, "annotations": {}}, "type": None}
+    handle: dict[str, Any] = {
+        "uid": "",
+        "credential": None,
+        "others": {},
+        "immutable": False,
+        "finalizers": [],
+        "sizes": {},
+        "place": place,
+        FOREIGN: None,
+    }
+    return Live(fields, ours=False, foreign=why, handle=handle)
 
 
 def changed_secret(place: Place, cluster: KubernetesClient, marks: Marks) -> str:

@@ -51,7 +51,7 @@ from tenantry.systems.credentials.places import (
     annotations_of,
     places,
 )
-from tenantry.systems.credentials.renames import changed_secret, has_robot
+from tenantry.systems.credentials.renames import changed_secret, has_robot, refused
 from tenantry.systems.credentials.retired import is_past_retirement
 from tenantry.systems.harbor import kinds as harbor_kinds
 from tenantry.systems.harbor.client import HarborClient, Row
@@ -292,8 +292,7 @@ class TeamCredentials:
                     if place.is_first and has_robot(place, observed):
                         why = changed_secret(place, self._clusters.of(place.id), self._marks)
                     if why:  # all Secrets of the pair need the credential in that Secret
-                        handle = {"credential": None, FOREIGN: None}
-                        seen.live[place.id] = Live({}, ours=False, foreign=why, handle=handle)
+                        seen.live[place.id] = refused(place, why)
                     elif place.is_foreign and self.secrets.lacks_namespace(place):
                         seen.waiting[place.id] = f"there is no namespace '{place.namespace}'"
         self._client_secrets.observe(team, namespaces, observed, seen)
