@@ -61,5 +61,5 @@ class Namespace(Model):
     """The LimitRange for containers."""
     network: Network = Network()
     """The NetworkPolicies."""
-    cluster_role: ClusterRoleName = "tenantry-team-member"
-    """The ClusterRole that is bound to the team's OIDC group in the namespace."""
+    cluster_role: ClusterRoleName | None = "tenantry-team-member"
+    """The ClusterRole that is bound to the team's OIDC group in the namespace. null binds none."""

@@ -226,7 +226,8 @@ def _check_namespace(
         text = f"'{level}' is less strict than '{limits.pod_security}'"
         yield Breach((*place, "pod_security"), text, {"pod_security": level})
     role = namespace.cluster_role
-    if all(role != each.cluster_role for each in known) and role not in limits.cluster_roles:
+    allowed = (None, *limits.cluster_roles, *(each.cluster_role for each in known))
+    if role not in allowed:
         text = f"'{role}' is not the ClusterRole that the platform gives to teams"
         yield Breach((*place, "cluster_role"), text, {"cluster_roles": [role]})
     if (

@@ -64,7 +64,7 @@ def own(platform: Platform, team: Complete) -> Data:
     content = {
         part: found
         for part in _SHARED
-        if (found := _beyond(team.full[part], base[part], team.lean.get(part, {})))
+        if (found := _beyond(team.full[part], base[part], team.lean.get(part, {}), (part,)))
     }
     further = {}
     for key, inside in team.full["further_namespaces"].items():

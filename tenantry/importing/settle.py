@@ -222,8 +222,14 @@ def _has(data: Any, place: Place) -> bool:
 
 
 def _unit(place: Place) -> Place:
-    """Return the place of the smallest part that can be absent."""
+    """Return the place of the smallest part that can be absent; empty if no part can.
+
+    Without the level of Pod Security, or the switch of the mesh, the platform's value would apply to
+    pods that run without it today. So the adoption writes the label instead.
+    """
     match place:
+        case (*_, "pod_security" | "mesh"):
+            return ()
         case ("robots", purpose, "attach", *_):
             return ("robots", purpose, "attach")
         case ("robots" | "oidc_clients" | "routes" | "external_groups", name, *_):

@@ -54,7 +54,8 @@ class Site:
             teams = list(systems.state.teams.values())
             planned = onboarding.plan_all(systems, teams)
             onboarding.onboard_many(systems, teams, planned, NoLock(), finished.append)
-        assert [outcome for outcome in finished if outcome.error] == []
+        failed = [f"{outcome.team}: {outcome.error}" for outcome in finished if outcome.error]
+        assert failed == []
         assert len(finished) == len(teams)
 
     def drift(self) -> Report:

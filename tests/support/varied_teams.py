@@ -270,7 +270,7 @@ class VariedTeams:
                 "quota": (0.5, self._quota),
                 "limits": (0.4, self._limits),
                 "network": (0.5, self._network),
-                "cluster_role": (0.1, lambda: self._one(["view", "edit"])),
+                "cluster_role": (0.1, lambda: self._one(["view", "edit", None])),
             }
         )
 

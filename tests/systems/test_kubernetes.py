@@ -211,6 +211,18 @@ def test_the_group_is_bound_to_a_role_that_cannot_change_isolation_policies(benc
                 assert "*" not in rule["resources"]
 
 
+def test_without_a_cluster_role_no_role_is_bound(bench: Bench) -> None:
+    unbound = {**SHOP, "namespace": {"cluster_role": None}}
+    bench.declare(unbound).onboard()
+    assert "RoleBinding/tenantry-team" not in inside(bench)
+    assert bench.sandbox.kubernetes.get("ClusterRole", "tenantry-team-member") is None
+    assert not bench.plan().changes
+    bench.declare(SHOP).onboard()
+    assert "RoleBinding/tenantry-team" in inside(bench)
+    bench.declare(unbound).onboard()
+    assert "RoleBinding/tenantry-team" not in inside(bench)
+
+
 def test_a_further_namespace_has_its_own_isolation_policies(bench: Bench) -> None:
     bench.declare({**TEAM, "further_namespaces": {"jobs": {"mesh": False, "quota": {"pods": 5}}}})
     bench.onboard()

@@ -145,6 +145,8 @@ def contents(
         for policy, spec in _policies(platform, declared).items():
             content = {"spec": Exactly(_completed(spec))}
             yield resource(kinds.NETWORK_POLICY, policy, team, content, marks, namespace=name)
+    if declared.cluster_role is None:
+        return
     group = platform.kubernetes.group_prefix + team.oidc_group
     role = {
         "apiGroup": "rbac.authorization.k8s.io",

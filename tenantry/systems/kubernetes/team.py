@@ -74,7 +74,8 @@ class KubernetesTeams:
 
         Of what was observed, only the Harbor project is used, for the intent mark.
         """
-        wanted = [member_role()]
+        roles = {declared.cluster_role for declared in team.namespaces.values()}
+        wanted = [member_role()] if MEMBER_ROLE in roles else []
         evaluator = self._state.evaluator
         hosts = evaluator.granted_hosts(team) if evaluator else frozenset()
         for name, declared in team.namespaces.items():
