@@ -10,7 +10,8 @@ from tenantry.drift.places import locate
 from tenantry.drift.severity import severity
 from tenantry.errors import as_tenantry_error
 from tenantry.plan import Action
-from tenantry.resources import PLATFORM, Id, Live, Observed, Unreadable
+from tenantry.resources import PLATFORM, Id, Live, Observed, Unreadable, get_path
+from tenantry.systems.credentials.pairs import ROBOT as CREDENTIAL
 from tenantry.systems.harbor.kinds import ROBOT
 from tenantry.systems.harbor.robots import purpose_of
 from tenantry.systems.kubernetes.kinds import SECRET
@@ -120,8 +121,10 @@ class Extras:
         namespace, _, secret = id.key.rpartition("/")
         if id.kind != SECRET or namespace not in team.namespaces:
             return False
+        robot = purpose_of(str(get_path(live.fields, ("metadata", "annotations", CREDENTIAL))))
         return any(
-            purpose not in team.active_robots and team.secret_name(purpose) == secret
+            purpose not in team.active_robots
+            and (robot == purpose or team.secret_name(purpose) == secret)
             for purpose in self._purposes[team.project]
         )
 

@@ -4,7 +4,7 @@ Only robots with the mark of this platform and of the team are retired. All othe
 that no file declares, are reported as drift, and a person decides about them.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -31,14 +31,14 @@ class Removed:
         purpose: the purpose, such as `pull`.
         rows: the robots, by short name.
         secrets: the Secrets to delete once no robot works.
-        attached: the namespaces whose ServiceAccount refers to one of them.
+        attached: the namespaces whose ServiceAccount refers to one of them, with its name.
     """
 
     team: Team
     purpose: str
     rows: dict[str, Row]
     secrets: tuple[Object, ...] = ()
-    attached: tuple[str, ...] = ()
+    attached: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:
@@ -93,11 +93,9 @@ def find_removed(
     for purpose, robots in sorted(found.items()):
         state = Removed(team, purpose, robots)
         if not state.working(now):
-            state = replace(
-                state,
-                secrets=tuple(_secrets(systems, team, purpose)),
-                attached=tuple(_attached(systems, team, purpose)),
-            )
+            secrets = tuple(_secrets(systems, team, purpose))
+            attached = tuple(_attached(systems, team, purpose, secrets))
+            state = replace(state, secrets=secrets, attached=attached)
         yield state
 
 
@@ -130,9 +128,14 @@ def _holds_more(systems: Systems, team: Team, purpose: str, secret: Object) -> b
     return bool(others.get("auths")) or len(live.handle["sizes"]) > 1
 
 
-def _attached(systems: Systems, team: Team, purpose: str) -> Iterator[str]:
+def _attached(
+    systems: Systems, team: Team, purpose: str, secrets: Iterable[Object]
+) -> Iterator[tuple[str, str]]:
+    """Yield the attached Secrets of a purpose. The team file may have lost an explicit name."""
+    found = {(each["metadata"]["namespace"], each["metadata"]["name"]) for each in secrets}
     for namespace in team.namespaces:
         account = systems.home_cluster.get("ServiceAccount", ACCOUNT, namespace)
-        listed = (account or {}).get("imagePullSecrets") or []
-        if {"name": team.secret_name(purpose)} in listed:
-            yield namespace
+        for entry in (account or {}).get("imagePullSecrets") or []:
+            name = entry["name"]
+            if name == team.secret_name(purpose) or (namespace, name) in found:
+                yield namespace, name

@@ -134,11 +134,8 @@ class Retirement:
         self._update(name, {**row, "duration": duration}, text)
 
     def _clear(self) -> None:
-        cluster, secret = (
-            self._systems.home_cluster,
-            self._state.team.secret_name(self._state.purpose),
-        )
-        for namespace in self._state.attached:
+        cluster = self._systems.home_cluster
+        for namespace, secret in self._state.attached:
             self._check()
             detach(cluster, namespace, secret)
             self._record(f"detached {secret} from the ServiceAccount in {namespace}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tenantry import declared, drift
+from tenantry import checks, declared, drift
 from tenantry.declared import Declaration
 from tenantry.drift.findings import Finding
 from tenantry.errors import DeclarationError, NotOurs
@@ -158,6 +158,38 @@ def test_findings_name_the_line_that_declares_the_object(named: Bench) -> None:
     found = {finding.resource.key: text[finding.location.line - 1] for finding in findings(named)}
     assert found["legacy-shop/web-login"].strip() == "web:"
     assert found["batch/harbor-pullsecret"].strip() == "pull:"
+
+
+def test_the_checks_find_the_robots_and_clients_under_their_names(named: Bench) -> None:
+    def found() -> list[tuple[str, str]]:
+        with named.process() as systems:
+            return [(each.check, str(each.resource)) for each in checks.check_all(systems)]
+
+    before = found()
+    pass_time(named, days=31)
+    expired = [resource for check, resource in found() if (check, resource) not in before]
+    assert "harbor/robot/shop.images/pull-a" in expired
+    named.systems.harbor_client.put("/configurations", {"robot_name_prefix": "bot-"})
+    renamed = [resource for check, resource in found() if check == "robot prefix"]
+    assert "kubernetes/Secret/legacy-shop/harbor-pullsecret" in renamed
+
+
+def test_a_removed_purpose_is_retired_under_the_names_that_the_file_no_longer_gives(
+    named: Bench,
+) -> None:
+    names = {**NAMES, "secrets": {}}
+    team = {**SHOP, "names": names, "robots": {"pull": None, "ci": ROBOT}}
+    named.declare(team, {"name": "data"}, platform=GRANTED)
+    found = [each for each in findings(named) if each.resource.key.endswith("harbor-pullsecret")]
+    assert {each.remedy for each in found} == {None}, "rotation retires them"
+    for _ in range(8):
+        run(named)
+        pass_time(named, days=3)
+    for namespace in ("legacy-shop", "batch"):
+        assert not exists(named, "Secret", "harbor-pullsecret", namespace)
+        account: Any = named.sandbox.kubernetes.get("ServiceAccount", "default", namespace)
+        assert not account.get("imagePullSecrets")
+    assert {name.rpartition("-")[0] for name in robots(named, "shop.images")} == {"ci"}
 
 
 # What belongs to nobody
