@@ -15,6 +15,11 @@ from tests.support.lost_marks import lose_marks
 from tests.support.rotation_crash import rotation
 from tests.support.rotation_harness import all_work, robots, secret
 
+pytestmark = pytest.mark.demand(
+    "lifecycle",
+    "adoption and the first rotation killed at each request: no credential is re-issued, no pull fails",
+)
+
 TEAM: Data = {
     "name": "shop",
     "harbor": {"storage_quota": "10Gi", "retention": {"rules": [{"latest_pushed": 5}]}},

@@ -8,6 +8,12 @@ from tests.drift.watch import DATA, PLATFORM, SHOP, Watched, remediate
 from tests.support.harness import granted
 from tests.support.lost_marks import count_marks, lose_marks
 
+pytestmark = pytest.mark.demand(
+    "lifecycle",
+    "all marks lost: the plan is adoption only, no credential is re-issued, drift is clean",
+    sample=True,
+)
+
 ADOPTING = {
     **granted("shop", "data", platform=PLATFORM, adopt="yes"),
     "defaults": {"adopt": "yes"},

@@ -27,6 +27,12 @@ from tests.support.rotation_harness import (
     run,
 )
 
+pytestmark = pytest.mark.demand(
+    "lifecycle",
+    "older backups of the cluster, Harbor and Keycloak, and a new cluster: the same walk repairs them",
+    sample=True,
+)
+
 SHOP: Data = {
     "name": "shop",
     "robots": {"pull": {"expiry_days": 30, "rotation": ROTATED}, "ci": None},

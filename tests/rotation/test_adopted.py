@@ -24,6 +24,12 @@ from tests.support.rotation_harness import (
     secret,
 )
 
+pytestmark = pytest.mark.demand(
+    "lifecycle",
+    "adopted Secrets keep working credentials; robots of others become the old side of a pair",
+    sample=True,
+)
+
 SECRET = "kubernetes/Secret/team-shop/harbor-pull"
 DOCKER = "kubernetes.io/dockerconfigjson"
 PULL = [{"resource": "repository", "action": "pull"}]
