@@ -84,10 +84,10 @@ def prepare(bench: Bench) -> None:
 
 
 @contextmanager
-def process(bench: Bench) -> Iterator[tuple[Systems, Team]]:
-    """Return the systems of a new process, and the team shop."""
+def process(bench: Bench, name: str = "shop") -> Iterator[tuple[Systems, Team]]:
+    """Return the systems of a new process, and a team."""
     with bench.process() as systems:
-        yield systems, shop(bench)
+        yield systems, bench.team(name)
 
 
 def shop(bench: Bench) -> Team:
@@ -95,9 +95,9 @@ def shop(bench: Bench) -> Team:
     return bench.team("shop")
 
 
-def revoke(bench: Bench, **options: Any) -> Revoked:
-    """Revoke the access of shop in a new process."""
-    with process(bench) as (systems, team):
+def revoke(bench: Bench, name: str = "shop", **options: Any) -> Revoked:
+    """Revoke the access of a team in a new process."""
+    with process(bench, name) as (systems, team):
         return offboarding.revoke(systems, team, **options)
 
 
@@ -107,9 +107,11 @@ def plan(bench: Bench, **options: Any) -> RemovalPlan:
         return offboarding.plan_removal(systems, team, **options)
 
 
-def remove(bench: Bench, approved: RemovalPlan | None = None, **options: Any) -> Removed:
-    """Remove shop in a new process, by an approved plan or by a new one."""
-    with process(bench) as (systems, team):
+def remove(
+    bench: Bench, approved: RemovalPlan | None = None, name: str = "shop", **options: Any
+) -> Removed:
+    """Remove a team in a new process, by an approved plan or by a new one."""
+    with process(bench, name) as (systems, team):
         approved = approved or offboarding.plan_removal(systems, team)
         return offboarding.remove(systems, approved, **options)
 
