@@ -101,11 +101,10 @@ class _Reserved:
 
     def __init__(self, platform: Platform) -> None:
         mesh, sign_on = platform.mesh, platform.harbor.single_sign_on
-        gateways = {*mesh.gateways, mesh.gateway}
         self._mesh = {
             mesh.control_plane_namespace,
             mesh.gateway_namespace,
-            *(gateway.partition("/")[0] for gateway in gateways),
+            *(gateway.partition("/")[0] for gateway in mesh.gateways),
         }
         self._dns = platform.kubernetes.dns_namespace
         self._harbor = {"harbor", mesh.harbor.namespace if mesh.harbor else "harbor"}

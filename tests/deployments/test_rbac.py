@@ -37,7 +37,7 @@ def manifests() -> dict[str, dict[str, Any]]:
 
 
 OURS = ("tenantry", "tenantry-mesh", "tenantry-gateways", "tenantry-app-protocols")
-"""The ClusterRoles for Tenantry's own calls; tenantry-sinks is asked for by an admission policy."""
+"""The ClusterRoles for Tenantry's own calls; an admission policy asks for the others."""
 
 
 def granted() -> set[tuple[str, str, str]]:

@@ -33,7 +33,7 @@ from tests.support.harness import PLATFORM, admit, write
 Data = dict[str, Any]
 SHIPPED = "system:serviceaccount:tenantry:tenantry"
 """The service account in deployments/rbac.yaml."""
-OPTIONAL = ("mesh", "gateways", "app-protocols", "sinks")
+OPTIONAL = ("mesh", "gateways", "app-protocols", "sinks", "adopt")
 """The optional ClusterRoles in deployments/rbac.yaml, without the prefix `tenantry-`."""
 
 

@@ -393,6 +393,28 @@ def test_tenantry_writes_secrets_and_bindings_in_namespaces_of_teams_only(tenant
     assert ours.core.read_namespaced_secret(f"pull-{ours.team}", elsewhere)
 
 
+def test_tenantry_adopts_an_existing_namespace_only_where_it_may(tenant: Tenant) -> None:
+    ours, existing = tenant.ours, f"batch-{tenant.ours.mark}"
+    ours.core.create_namespace({"metadata": {"name": existing}})
+    team = {
+        "routes": tenant.routes,
+        "further_namespaces": {"jobs": {}, "new": {}},
+        "names": {"further_namespaces": {"jobs": existing, "new": f"new-{ours.mark}"}},
+        "adopt": {"kubernetes": "yes"},
+    }
+
+    with pytest.raises(SystemRefused) as refused:
+        ours.onboard(tenant.account, **team)
+
+    assert f"namespace {existing} exists, and is not the namespace of a team" in str(refused.value)
+    assert "kubectl create rolebinding tenantry-adopt" in str(refused.value)
+    ours.bind("tenantry-adopt", existing)
+    wait_until(lambda: _onboards(tenant, team))
+    for name in (existing, f"new-{ours.mark}"):
+        found = ours.core.read_namespace(name)
+        assert found.metadata.labels["tenantry.io/team"] == ours.team
+
+
 def _onboards(tenant: Tenant, team: Data) -> bool:
     try:
         return tenant.ours.onboard(tenant.account, **team).error is None
@@ -408,7 +430,7 @@ def test_a_stolen_token_of_tenantry_makes_no_other_namespace_a_teams(
     with tenant.ours.systems(tenant.account) as systems, pytest.raises(SystemRefused) as refused:
         systems.home_cluster.merge("Namespace", name, None, {"metadata": {"labels": labels}})
 
-    assert "has a name that begins with team-" in str(refused.value)
+    assert f"namespace {name} exists, and is not the namespace of a team" in str(refused.value)
     binding = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "RoleBinding",

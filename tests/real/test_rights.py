@@ -41,7 +41,7 @@ pytestmark = [
 ]
 
 Step = Callable[["Walk", ClusterAccount], None]
-BEYOND_CALLS = {("clusterroles", "bind"), ("sinks", "write")}
+BEYOND_CALLS = {("clusterroles", "bind"), ("sinks", "write"), ("namespaces", "adopt")}
 """Rights that no call uses directly; the API server checks them when it authorizes another call."""
 
 
@@ -66,7 +66,8 @@ class Walk:
         ours = self.ours
         ours.team = f"r{number}-{ours.mark}"
         self.sinks, self.harbor = f"pipelines{number}-{ours.mark}", f"harbor{number}-{ours.mark}"
-        for namespace in (self.sinks, self.harbor):
+        self.existing = f"batch{number}-{ours.mark}"
+        for namespace in (self.sinks, self.harbor, self.existing):
             ours.core.create_namespace({"metadata": {"name": namespace}})
         for name in ("harbor-portal", "harbor-redis"):
             spec = {"selector": {"component": name}, "ports": [{"name": "x", "port": 80}]}
@@ -83,7 +84,7 @@ class Walk:
         host = f"{self.ours.team}.example.com"
         return {
             "namespace": {"quota": {"pods": 50}, "limits": {"default": {"cpu": "500m"}}},
-            "further_namespaces": {"jobs": {"mesh": False}},
+            **self.adopted(),
             "oidc_clients": {"web": {"redirect_uris": [f"https://{host}/cb"]}},
             "routes": {
                 "web": {"host": host, "paths": paths},
@@ -94,9 +95,14 @@ class Walk:
         }
 
     def poor(self) -> Data:
+        return self.rich(routes={}, namespace={"network": {"allow_gateway": False}})
+
+    def adopted(self) -> Data:
+        """Return the declaration of a namespace that exists already."""
         return {
-            **self.rich(routes={}, namespace={"network": {"allow_gateway": False}}),
             "further_namespaces": {"jobs": {"mesh": False}},
+            "names": {"further_namespaces": {"jobs": self.existing}},
+            "adopt": {"kubernetes": "yes"},
         }
 
     def others(self) -> list[Data]:
@@ -263,7 +269,7 @@ def ready(walk: Walk) -> ClusterAccount:
 def bind(walk: Walk) -> None:
     """Bind each optional role in its namespace."""
     for role in OPTIONAL:
-        namespace = walk.sinks if role == "sinks" else walk.harbor
+        namespace = {"sinks": walk.sinks, "adopt": walk.existing}.get(role, walk.harbor)
         walk.ours.bind(f"tenantry-{role}", namespace)
 
 
@@ -289,6 +295,7 @@ SAMPLE = {
     "tenantry-gateways": ("gateways", "create"),
     "tenantry-app-protocols": ("services", "patch"),
     "tenantry-sinks": ("sinks", "write"),
+    "tenantry-adopt": ("namespaces", "adopt"),
 }
 
 
@@ -373,6 +380,7 @@ def missing(walk: Walk, account: ClusterAccount, right: Right) -> Iterator[None]
     ]
     namespace = "" if right.role == "tenantry" else walk.harbor
     namespace = walk.sinks if right.role == "tenantry-sinks" else namespace
+    namespace = walk.existing if right.role == "tenantry-adopt" else namespace
     rbac.replace_cluster_role(name, {"metadata": {"name": name}, "rules": rules})
     try:
         wait_until(lambda: not walk.ours.may(account, right, namespace))
