@@ -167,6 +167,33 @@ ISOLATION: dict[str, Attack] = {
     "cluster-admin as the role": namespace(
         "cluster_role", "not the ClusterRole", "cluster_roles", cluster_role="cluster-admin"
     ),
+    "another namespace": Attack(
+        "names.namespace",
+        {"names": {"namespace": "argocd"}},
+        "the namespace 'argocd' is not the team's own, 'team-mallory'",
+        "namespaces",
+    ),
+    "another further namespace": Attack(
+        "names.further_namespaces.jobs",
+        {"further_namespaces": {"jobs": {}}, "names": {"further_namespaces": {"jobs": "ci"}}},
+        "the namespace 'ci' is not the team's own, 'team-mallory-jobs'",
+        "namespaces",
+    ),
+    "another project": Attack(
+        "names.project",
+        {"names": {"project": "base-images"}},
+        "the project 'base-images' is not the team's own, 'team-mallory'",
+        "projects",
+    ),
+    "another client": Attack(
+        "names.clients.web",
+        {
+            "oidc_clients": {"web": {"redirect_uris": ["https://mallory.example.com/cb"]}},
+            "names": {"clients": {"web": "grafana"}},
+        },
+        "the OIDC client 'grafana' is not the team's own, 'team-mallory-web'",
+        "clients",
+    ),
     "projectAdmin for the team": Attack(
         "harbor.role",
         {"harbor": {"role": "projectAdmin"}},
