@@ -10,6 +10,7 @@ from tenantry.importing.recognition import Recognition
 from tenantry.importing.writer import write
 from tests.lifecycle.site import Site, changes_by_action, files
 from tests.support.unmark import remove_marks
+from tests.support.varied_teams import OLD
 
 
 @dataclass
@@ -45,7 +46,7 @@ def import_site(site: Site, groups: Mapping[str, str] | None = None) -> Imported
     """Import the platform into the site's folder, with the grants that its teams need."""
     imported = import_state(
         site.connections,
-        Recognition(groups=groups or {}),
+        Recognition(patterns=("team-{team}", OLD), groups=groups or {}),
         into=site.folder,
         realm=site.realm,
         write_grants=True,

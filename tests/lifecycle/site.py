@@ -55,7 +55,7 @@ class Site:
             planned = onboarding.plan_all(systems, teams)
             onboarding.onboard_many(systems, teams, planned, NoLock(), finished.append)
         failed = [f"{outcome.team}: {outcome.error}" for outcome in finished if outcome.error]
-        assert failed == []
+        assert not failed, "\n".join(failed)
         assert len(finished) == len(teams)
 
     def drift(self) -> Report:

@@ -12,6 +12,8 @@ from tests.lifecycle.site import Site
 from tests.support.demands import Figure
 from tests.support.harness import FaultySandbox, connections, prepare
 
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+
 TEAMS = (6, 12)
 
 

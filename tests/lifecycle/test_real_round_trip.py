@@ -14,7 +14,7 @@ from tests.support.demands import Figure
 from tests.support.harness import admit, write
 from tests.support.varied_teams import VariedTeams
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.timeout(1800)]
 
 HARBOR = "the given Harbor" if given().harbor else "a simulated Harbor"
 
@@ -27,7 +27,7 @@ def real_demand(text: str, **options: Any) -> Callable[[Any], Any]:
 def test_varied_teams_are_imported_and_adopted(
     real_site: Site, whole: bool, figure: Figure
 ) -> None:
-    varied = VariedTeams(7, suffix=real_site.suffix, registry="")
+    varied = VariedTeams(7, suffix=real_site.suffix, registry="", renamed=True)
     teams = varied.contents(20 if whole else 4)
     platform = varied.platform()
     platform = {**platform, "keycloak": {**platform["keycloak"], "realm": real_site.realm}}

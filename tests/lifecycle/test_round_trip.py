@@ -17,7 +17,7 @@ from tests.support.demands import Figure
 from tests.support.harness import Data, FaultySandbox, admit, connections, prepare, write
 from tests.support.varied_teams import VariedTeams
 
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 SEED = 21
 Content = dict[Part, Any]
@@ -67,7 +67,7 @@ def travel_on_sandbox(teams: list[Data], platform: Data, folder: Path) -> Travel
 @pytest.fixture(scope="module")
 def travelled(whole: bool, tmp_path_factory: pytest.TempPathFactory) -> Travelled:
     """Make the round trip with 100 varied teams (with `--whole`, or 5)."""
-    varied = VariedTeams(SEED)
+    varied = VariedTeams(SEED, renamed=True)
     folder = tmp_path_factory.mktemp("varied") / "state"
     return travel_on_sandbox(varied.contents(100 if whole else 5), varied.platform(), folder)
 

@@ -25,7 +25,7 @@ def test_the_same_seed_gives_the_same_teams() -> None:
 
 
 def test_every_field_of_a_team_file_occurs() -> None:
-    given = set().union(*map(_paths, VariedTeams(SEED).contents(100)))
+    given = set().union(*map(_paths, VariedTeams(SEED, renamed=True).contents(100)))
     declarable = {path for path in _fields(Team) if not path.startswith("offboarding")}
     assert declarable - given == set()
 

@@ -68,6 +68,8 @@ class Pullers:
     Attributes:
         pulls: The number of pulls.
         failed: The number of failed pulls.
+        step: The seconds between two pulls. Set it to 0 where Keycloak is called: the tokens of its
+            administrators live for a minute.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Pullers:
             at_once: How many pullers pull at each moment, in turn; all if not given.
         """
         self.pulls = self.failed = 0
+        self.step = STEP
         self._bench = bench
         self._pullers = [
             Puller(bench, read, delay)
@@ -97,7 +100,7 @@ class Pullers:
         for puller in now:
             self.pulls += 1
             self.failed += not puller.pull()
-        self._bench.sandbox.clock.move(STEP)
+        self._bench.sandbox.clock.move(self.step)
 
     def wait(self, seconds: float) -> None:
         """Let the pullers pull for this time."""

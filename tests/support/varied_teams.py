@@ -14,6 +14,8 @@ from tests.support.harness import Data
 
 T = TypeVar("T")
 
+OLD = "old-{team}"
+"""The pattern of explicit names of namespaces and projects."""
 PROVIDER = "corp"
 """The alias of the external identity provider."""
 SINK_NAMESPACE = "pipelines"
@@ -89,12 +91,21 @@ class VariedTeams:
         suffix: ends the name of each team and of each further group, so that they are unique on
             systems that hold other data.
         registry: the registry's host in `platform.yaml`; if empty, Harbor's own.
+        renamed: give explicit names to the objects of some teams.
     """
 
-    def __init__(self, seed: int, suffix: str = "", registry: str = "registry.example.com") -> None:
+    def __init__(
+        self,
+        seed: int,
+        suffix: str = "",
+        registry: str = "registry.example.com",
+        *,
+        renamed: bool = False,
+    ) -> None:
         self._random = random.Random(seed)
         self._suffix = suffix
         self._registry = registry
+        self._renamed = renamed
 
     def platform(self) -> Data:
         """Return the content of `platform.yaml`; `tests.support.harness.admit` adds the policy."""
@@ -144,7 +155,24 @@ class VariedTeams:
                 "routes": (0.4, lambda: self._routes(name)),
             }
         )
-        return {"name": name, **fields}
+        renamed = self._renamed and self._chance(0.2)
+        names = {"names": self._names(name, fields)} if renamed else {}
+        return {"name": name, **fields, **names}
+
+    def _names(self, team: str, fields: Data) -> Data:
+        """Return explicit names of some objects: those that they had before Tenantry."""
+        robots = [purpose for purpose, robot in fields.get("robots", {}).items() if robot]
+        clients = list(fields.get("oidc_clients", {}))
+        further = list(fields.get("further_namespaces", {}))
+        given = {
+            "namespace": OLD.replace("{team}", team),
+            "project": OLD.replace("{team}", team),
+            "further_namespaces": {key: f"{OLD.replace('{team}', team)}-{key}" for key in further},
+            "secrets": {purpose: f"registry-{purpose}" for purpose in robots},
+            "clients": {key: f"{team}.{key}" for key in clients},
+            "client_secrets": {key: f"sso-{key}" for key in clients},
+        }
+        return {key: given[key] for key in self._some([*given], 2, 5) if given[key]}
 
     def _external_names(self, name: str) -> list[str]:
         return [f"CN={name},OU=People", *([f"{name}-admins"] if self._chance(0.3) else [])]
