@@ -7,9 +7,19 @@ lease of the slot.
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from prefect import get_run_logger
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import StateType
 from prefect.flow_runs import suspend_flow_run
 from prefect.input import (
     RunInput,
@@ -17,6 +27,7 @@ from prefect.input import (
     delete_flow_run_input,
     read_flow_run_input,
 )
+from prefect.runtime import flow_run
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from tasks.prefect_api import needed
@@ -104,8 +115,7 @@ def request_approval(question: Markdown, plan: str, *, patience: int = DAY) -> s
     form = _form(plan).with_initial_data(description=text)
     try:
         with needed("suspend the flow run"):
-            key = f"approve-{plan[:12]}"
-            answer = suspend_flow_run(wait_for_input=form, timeout=patience, key=key)
+            answer = suspend_flow_run(wait_for_input=form, timeout=patience, key=_key(plan))
     except RuntimeError as error:
         raise NotApproved(
             f"The plan needs an approval, and this run cannot be suspended: {error} Start it as a "
@@ -134,6 +144,34 @@ def recall(key: str) -> dict[str, Any] | None:
     """
     with needed("read a value of the flow run"):
         return cast(dict[str, Any] | None, read_flow_run_input(key))
+
+
+def find_waiting(plan: str) -> str | None:
+    """Return the name of another run of this flow that already waits for the approval of a plan.
+
+    A schedule starts runs while an earlier one waits. They must not ask for the same approval.
+
+    Raises:
+        SystemUnavailable, SystemRefused: Prefect's API did not answer.
+    """
+    with needed("read the suspended runs"), get_client(sync_client=True) as client:
+        found = client.read_flow_runs(
+            flow_filter=FlowFilter(name=FlowFilterName(any_=[str(flow_run.flow_name)])),
+            flow_run_filter=FlowRunFilter(
+                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED]))
+            ),
+        )
+    for run in found:
+        details = run.state.state_details if run.state else None
+        if details is None or str(run.id) == flow_run.id or details.pause_key != _key(plan):
+            continue
+        if details.pause_timeout is None or details.pause_timeout > datetime.now(UTC):
+            return run.name
+    return None
+
+
+def _key(plan: str) -> str:
+    return f"approve-{plan[:12]}"
 
 
 def _form(plan: str) -> type[Approval]:

@@ -71,8 +71,14 @@ class TeamLock:
     of times in sequence. `check` may be called from any thread.
     """
 
-    def __init__(self, teams: Collection[str]) -> None:
+    def __init__(self, teams: Collection[str], confirm: Callable[[], None] = lambda: None) -> None:
+        """
+        Args:
+            teams: the names of the teams, or PLATFORM.
+            confirm: called each time the locks are taken. If it raises, they are released.
+        """
         self._teams = sorted(teams)
+        self._confirm = confirm
         self._names = [limit_name(team) for team in self._teams]
         self._stack = ExitStack()
         self._gone = threading.Event()
@@ -84,6 +90,7 @@ class TeamLock:
         Raises:
             LockUnusable: a limit is inactive, or another run has held a lock for too long.
             SystemUnavailable: Prefect does not answer.
+            TenantryError: `confirm` raised it.
         """
         with ExitStack() as stack:
             client = stack.enter_context(quick_client())
@@ -97,6 +104,7 @@ class TeamLock:
             self._gone.clear()
             self._sure_until = _sure_until(sent)
             stack.enter_context(_Background(lambda stop: self._renew(client, lease, stop)))
+            self._confirm()
             self._stack = stack.pop_all()
         return self
 

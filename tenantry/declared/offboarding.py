@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, StrictBool
 
-from tenantry.declared.types import Model, fits
+from tenantry.declared.types import WHOLE, Model, fits
 
 KEY = "offboarding"
 """The key of the record in a team file."""
@@ -52,6 +52,8 @@ class Offboarding(Model):
     approved: Approval | None = None
     """The removal plan that a person has approved. Only this plan, or the rest of it, is applied
     without another approval."""
+    remove_adopted: StrictBool = False
+    """Whether the removal deletes the resources that existed before Tenantry and were adopted."""
     removed: Time | None = None
     """The time at which the team was removed. It is set in an archived file only."""
     kept: dict[str, str] = {}
@@ -61,6 +63,23 @@ class Offboarding(Model):
     def is_over(self, today: date) -> bool:
         """Return whether the grace period is over."""
         return today >= self.remove_after
+
+
+class PlatformOffboarding(Model):
+    """The settings of offboarding that all teams share."""
+
+    max_teams_percent: Annotated[int, Field(ge=0, le=100), WHOLE] = 10
+    """The largest share of the teams, in percent, that one run removes, or that may have vanished from
+    the declared state, without another approval. One team is always allowed, unless this is 0."""
+
+    def max_teams(self, known: int) -> int:
+        """Return the largest number of teams without another approval.
+
+        Args:
+            known: the number of teams that the declared state and the systems know.
+        """
+        share = known * self.max_teams_percent // 100
+        return max(share, 1) if self.max_teams_percent else 0
 
 
 def is_recorded(data: Any, path: Path | None = None) -> bool:

@@ -22,7 +22,7 @@ def record(name: str, offboarding: Offboarding) -> Edit:
     If the team is being offboarded already, its `since`, `by` and `approved` are kept.
     """
     given = offboarding.model_dump(mode="json", exclude_defaults=True)
-    given["delete_images"] = offboarding.delete_images
+    given["delete_images"] = offboarding.delete_images  # also if false: a reader expects it
 
     def change(file: str, document: Any) -> None:
         if _declares(file, document, name):
@@ -33,12 +33,13 @@ def record(name: str, offboarding: Offboarding) -> Edit:
     return change
 
 
-def approve(name: str, approved: str) -> Edit:
-    """Return the edit that records the approval of a team's removal plan."""
+def approve(approved: Mapping[str, str]) -> Edit:
+    """Return the edit that records the approvals of removal plans, by the teams' names."""
 
     def change(file: str, document: Any) -> None:
-        if _declares(file, document, name) and isinstance(document.get(KEY), Mapping):
-            document[KEY]["approved"] = approved
+        for name, approval in approved.items():
+            if _declares(file, document, name) and isinstance(document.get(KEY), Mapping):
+                document[KEY]["approved"] = approval
 
     return change
 

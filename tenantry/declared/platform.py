@@ -19,6 +19,7 @@ from tenantry.declared.kubernetes_values import (
     ServiceName,
 )
 from tenantry.declared.names import NamePatterns
+from tenantry.declared.offboarding import PlatformOffboarding
 from tenantry.declared.policy import Policy
 from tenantry.declared.single_sign_on import (
     ExternalProvider,
@@ -207,6 +208,8 @@ class Platform(Model):
     """Istio."""
     rotation: PlatformRotation = PlatformRotation()
     """The rotation of robots' credentials."""
+    offboarding: PlatformOffboarding = PlatformOffboarding()
+    """The offboarding of teams."""
     drift: Drift = Drift()
     """Findings of all teams that the drift report ignores."""
     adopt: Adopt = NEVER

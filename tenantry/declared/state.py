@@ -117,6 +117,7 @@ _NOT_IN_TEAM_PLANS: Any = {
     "adopt": True,
     "drift": True,
     "rotation": True,
+    "offboarding": True,
     "defaults": True,
     "profiles": True,
     "policy": True,

@@ -4,7 +4,7 @@ Drift detection has no comparison of its own. A finding is a change that onboard
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from tenantry.declared import Team
@@ -58,7 +58,15 @@ class Detected:
     without_adoption: dict[str, Plan] = field(default_factory=dict)
     """The plans of the teams that have something to adopt, if nothing may be adopted."""
     retired: frozenset[Id] = frozenset()
-    """The extras that the rotation retires. Remediation does not delete them by itself."""
+    """The extras that remediation does not delete by itself: the rotation retires them, or the files
+    of their teams have vanished."""
+
+    def with_findings(self, found: Sequence[Finding]) -> "Detected":
+        """Return the result with further findings in its report."""
+        if not found:
+            return self
+        findings = ordered([*self.report.findings, *found])
+        return replace(self, report=replace(self.report, findings=findings))
 
 
 def detect(
@@ -168,7 +176,7 @@ class _Detection:
             ignored=tuple(self._ignored),
         )
         return Detected(
-            report, plans, extras.live, self._observed, self._without_adoption, extras.retired
+            report, plans, extras.live, self._observed, self._without_adoption, extras.untouched
         )
 
     def _plans(self) -> Iterator[Plan]:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 
 from tenantry.declared import Team
-from tenantry.drift.findings import Finding, Scope
+from tenantry.drift.findings import TEAM, Finding, Scope
 from tenantry.drift.places import locate
 from tenantry.drift.severity import severity
 from tenantry.errors import as_tenantry_error
@@ -14,8 +14,10 @@ from tenantry.resources import PLATFORM, Id, Live, Observed, Unreadable, get_pat
 from tenantry.systems.credentials.pairs import ROBOT as CREDENTIAL
 from tenantry.systems.harbor.kinds import ROBOT
 from tenantry.systems.harbor.robots import purpose_of
+from tenantry.systems.keycloak.kinds import CLIENT
 from tenantry.systems.kubernetes.kinds import SECRET
 from tenantry.systems.systems import Systems
+from tenantry.wording import count
 
 
 class Extras:
@@ -23,7 +25,8 @@ class Extras:
 
     Attributes:
         live: the undeclared resources.
-        retired: the ones that the rotation retires. Remediation does not delete them by itself.
+        retired: the ones that the rotation retires.
+        vanished: the teams that have resources with Tenantry's mark and that no file declares.
     """
 
     def __init__(
@@ -53,9 +56,19 @@ class Extras:
         self._unplanned = unplanned
         self.live = dict(self._find())
         self.retired = frozenset(id for id, live in self.live.items() if self._is_retired(id, live))
+        marked = {live.team for live in self.live.values() if live.marked and live.team}
+        self.vanished = frozenset(marked - self._state.names)
+
+    @property
+    def untouched(self) -> frozenset[Id]:
+        """The extras that remediation does not delete by itself."""
+        vanished = (id for id, live in self.live.items() if live.team in self.vanished)
+        return self.retired.union(vanished)
 
     def findings(self) -> Iterator[Finding]:
-        """Yield one finding for each undeclared resource."""
+        """Yield one finding for each team that has vanished, and for each undeclared resource."""
+        for team in sorted(self.vanished):
+            yield self._vanished(team)
         for id, live in self.live.items():
             yield self._finding(id, live)
 
@@ -98,6 +111,8 @@ class Extras:
         elif remedy is None:
             how = "with 'remove'" if id.kind.is_removable else "by hand"
             advice = f"Declare it, or delete it {how}."
+        if team in self.vanished:
+            remedy, advice = None, _advice(team)
         return Finding(
             "extra",
             severity("extra", id),
@@ -108,6 +123,22 @@ class Extras:
             marked=live.marked,
             remedy=remedy,
             advice=advice,
+        )
+
+    def _vanished(self, team: str) -> Finding:
+        """Return the finding that a team is no longer declared."""
+        own = [(id, live) for id, live in self.live.items() if live.team == team]
+        alive = sum(_is_alive(id, live) for id, live in own)
+        working = f", {count(alive, 'working credential')}" if alive else ""
+        return Finding(
+            "extra",
+            "critical" if alive else "warning",
+            Id(TEAM, team),
+            team,
+            locate(self._state, team, Id(TEAM, team)),
+            detail=f"no longer declared: {count(len(own), 'resource')} left{working}",
+            marked=True,
+            advice=_advice(team),
         )
 
     def _is_retired(self, id: Id, live: Live) -> bool:
@@ -137,3 +168,17 @@ class Extras:
                 project, _, short = id.key.rpartition("/")
                 found[project].update(filter(None, [purpose_of(short)]))
         return defaultdict(frozenset, {key: frozenset(each) for key, each in found.items()})
+
+
+def _advice(team: str) -> str:
+    return (
+        f"Restore the file of team '{team}', or run offboard-team for '{team}'. Nothing is deleted "
+        "because a file has vanished."
+    )
+
+
+def _is_alive(id: Id, live: Live) -> bool:
+    """Return whether a resource is a credential that works."""
+    if id.kind == ROBOT:
+        return not (live.fields["disabled"] or live.fields["lifetime"].has_ended)
+    return id.kind == CLIENT and live.fields.get("enabled") is not False

@@ -5,14 +5,17 @@ a thread, or as a task with retries.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 from tenantry.calls import map_concurrently
 from tenantry.declared import Team
 from tenantry.drift.detect import Detected, detect
-from tenantry.drift.findings import SYSTEMS, Report, SystemName
+from tenantry.drift.findings import SYSTEMS, Finding, Report, SystemName
 from tenantry.drift.observations import observe
+from tenantry.drift.offboarded import find_unrevoked, offboarded_teams
 from tenantry.drift.remedy import Order, Remedy, choose
 from tenantry.errors import TenantryError, as_tenantry_error
 from tenantry.locks import Lock
@@ -23,6 +26,7 @@ from tenantry.systems.systems import Systems
 from tenantry.text import logger
 from tenantry.walk import Submit, accept_unread, apply_stages
 
+T = TypeVar("T")
 ROUNDS = 3
 """How often remediation is planned and approved while the systems change meanwhile."""
 _log = logger(__name__)
@@ -66,7 +70,32 @@ def find_drift(
         report_failure=report_failure,
         again=again,
     )
-    return detect(systems, teams, observed, system_names, names=names)
+    detected = detect(systems, teams, observed, system_names, names=names)
+    start = submit or _run_at_once
+    found = [
+        start(
+            f"observe offboarded team '{team.name}'",
+            partial(_find_unrevoked, systems, team, system_names, check_unread),
+        ).result()
+        for team in offboarded_teams(systems, names)
+    ]
+    return detected.with_findings([finding for each in found for finding in each])
+
+
+def _find_unrevoked(
+    systems: Systems,
+    team: Team,
+    system_names: Sequence[SystemName],
+    check_unread: Callable[[Iterable[TenantryError]], None],
+    retry: bool,
+) -> list[Finding]:
+    return find_unrevoked(systems, team, system_names, check_unread)
+
+
+def _run_at_once(name: str, work: Callable[[bool], T]) -> Future[T]:
+    future: Future[T] = Future()
+    future.set_result(work(False))
+    return future
 
 
 def detect_drift(

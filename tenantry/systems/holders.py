@@ -97,6 +97,16 @@ class Holders:
         """Return the teams that own a namespace, or a Secret in their unmarked first namespace."""
         return self._ask("the teams", lambda: frozenset(self._live_teams()))
 
+    def marked_teams(self) -> frozenset[str]:
+        """Return the teams of this platform whose mark is on a namespace, group or OIDC client."""
+
+        def read() -> frozenset[str]:
+            marks = [objects.mark_of(each) for each in self._namespaces.values()]
+            own = {mark.team for mark in marks if mark and self._systems.marks.is_own(mark)}
+            return frozenset(filter(None, (*own, *self._groups.values(), *self._clients.values())))
+
+        return self._ask("the teams", read)
+
     def _live_teams(self) -> Iterator[str]:
         for namespace in self._namespaces:
             owner = self._owner(namespace)

@@ -115,7 +115,7 @@ def test_the_record_is_added_and_the_rest_of_the_file_stays(tmp_path: Path) -> N
 def test_a_second_offboarding_keeps_its_beginning_and_its_approval(tmp_path: Path) -> None:
     folder = write(tmp_path, {"name": "shop"})
     edit(folder, record("shop", SOON))
-    edit(folder, approve("shop", "abcdef0123456789"))
+    edit(folder, approve({"shop": "abcdef0123456789"}))
     later = SOON.model_copy(update={"since": datetime.now(UTC), "by": "bob", "delete_images": True})
     edit(folder, record("shop", later))
     found = declared.load(folder).offboarding["shop"].offboarding

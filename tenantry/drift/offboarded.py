@@ -1,0 +1,77 @@
+"""Findings about teams that are being offboarded: what should be revoked and is not."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from tenantry.declared import Team
+from tenantry.declared.offboarding import KEY
+from tenantry.drift.findings import TEAM, Finding, FindingClass, SystemName
+from tenantry.drift.severity import severity
+from tenantry.errors import TenantryError
+from tenantry.offboarding.revocation import Revocation
+from tenantry.plan import Change
+from tenantry.resources import Id
+from tenantry.systems.systems import Systems
+from tenantry.walk import accept_unread, run_directly
+
+
+def offboarded_teams(systems: Systems, names: Sequence[str] | None) -> list[Team]:
+    """Return the teams of a run that are being offboarded.
+
+    Args:
+        systems: the systems.
+        names: the names of the teams of the run; all if not given.
+    """
+    found = systems.state.offboarding
+    return [team for name, team in found.items() if names is None or name in names]
+
+
+def find_unrevoked(
+    systems: Systems,
+    team: Team,
+    system_names: Sequence[SystemName],
+    check_unread: Callable[[Iterable[TenantryError]], None] = accept_unread,
+) -> list[Finding]:
+    """Observe a team that is being offboarded, and return one finding for each access that it has.
+
+    Args:
+        systems: the systems.
+        team: the team.
+        system_names: the systems to report on.
+        check_unread: called with the errors of unreadable parts.
+    """
+    walk = Revocation(systems, team, run_directly, check_unread, adopted=False)
+    try:
+        plan = walk.plan()
+        failure = walk.observed.failure(team.name)
+    except TenantryError as error:
+        return [_unreadable(systems, team, error)]
+    found = list(_findings(systems, team, plan.changes, system_names))
+    return found if failure is None else [*found, _unreadable(systems, team, failure)]
+
+
+def _findings(
+    systems: Systems, team: Team, changes: Iterable[Change], system_names: Sequence[SystemName]
+) -> Iterator[Finding]:
+    for change in changes:
+        if change.id.system not in system_names:
+            continue
+        class_: FindingClass = "extra" if change.action == "delete" else "changed"
+        yield Finding(
+            class_,
+            "critical" if change.id.kind.grants_access else "warning",
+            change.id,
+            team.name,
+            systems.state.locate(team.name, (KEY,)),
+            change.differences,
+            detail="its team is being offboarded, and this is not revoked",
+            marked=True,
+            advice=f"Run offboard-team for '{team.name}' again, which revokes it.",
+        )
+
+
+def _unreadable(systems: Systems, team: Team, error: TenantryError) -> Finding:
+    where = systems.state.locate(team.name, (KEY,))
+    id = Id(TEAM, team.name)
+    return Finding(
+        "unreadable", severity("unreadable", id), id, team.name, where, detail=str(error)
+    )
