@@ -111,8 +111,7 @@ def remove_offboarded_teams(
             ready = [each for each in planned if each.plan and each not in asked]
             results += removal.remove_all(blocks, systems, ready)
             if asked:
-                approved = removal.approve_removals(blocks, asked, doubts)
-                results += removal.remove_all(blocks, systems, approved)
+                results += removal.approve_and_remove(blocks, systems, asked, doubts)
         return removal.conclude(results, waiting)
     except TenantryError as error:
         return fail(str(error))

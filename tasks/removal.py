@@ -114,18 +114,31 @@ def doubts(systems: Systems, planned: Sequence[TeamRemoval]) -> list[str]:
     return found
 
 
-def approve_removals(
-    blocks: PlatformBlocks, planned: Sequence[TeamRemoval], why: Sequence[str]
+def approve_and_remove(
+    blocks: PlatformBlocks, systems: Systems, planned: Sequence[TeamRemoval], why: Sequence[str]
 ) -> list[TeamRemoval]:
-    """Have a user approve these plans, record that in the team files, and return the removals.
+    """Have a user approve these plans, record that in the team files, and remove the teams.
+
+    The run is suspended if there is no answer yet. A rejection is the error of the teams.
 
     Args:
         blocks: the blocks of the platform.
+        systems: the systems.
         planned: the removals.
         why: why the declared state may be incomplete, from `doubts`.
+    """
+    try:
+        _approve(blocks, planned, why)
+    except NotApproved as error:
+        return [replace(each, error=error) for each in planned]
+    return remove_all(blocks, systems, planned)
+
+
+def _approve(blocks: PlatformBlocks, planned: Sequence[TeamRemoval], why: Sequence[str]) -> None:
+    """Have a user approve plans, and record that.
 
     Raises:
-        NotApproved: the plans were rejected, or another run already asks for the same approval.
+        NotApproved: they were rejected, or another run already asks for the same approval.
     """
     digest = plan_hash([*(each.plan.digest for each in planned if each.plan), *why])
     names = ", ".join(f"'{each.name}'" for each in planned)
@@ -145,7 +158,6 @@ def approve_removals(
     by = request_approval(question, digest)
     approved = {each.name: each.plan.approval for each in planned if each.plan}
     save_approvals(blocks, approved, by)
-    return list(planned)
 
 
 @step("record approvals")

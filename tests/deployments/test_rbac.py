@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from tenantry import drift
+from tenantry import drift, offboarding
 from tenantry.onboarding import configure
 from tenantry.systems.kubernetes.client import KINDS
 from tenantry.systems.kubernetes.namespaces import MEMBER_ROLE
@@ -111,6 +111,7 @@ def walked(bench: Bench) -> Bench:
     bench.onboard()
     bench.declare({"name": "shop", "namespace": {"network": {"allow_gateway": False}}})
     bench.onboard()
+    end(bench, "gone")
     bench.declare(*(rich(f"t{number}") for number in range(6)))
     bench.systems.not_applied(bench.teams)
     bench.systems.observe(bench.teams)
@@ -118,6 +119,14 @@ def walked(bench: Bench) -> Bench:
         drift.observe(systems, bench.teams, drift.SYSTEMS)
     walk_the_platform(bench)
     return bench
+
+
+def end(bench: Bench, name: str) -> None:
+    """All that offboarding asks: of a team that is revoked and then removed."""
+    bench.declare(rich(name))
+    bench.onboard()
+    offboarding.revoke(bench.systems, bench.team())
+    offboarding.remove(bench.systems, offboarding.plan_removal(bench.systems, bench.team()))
 
 
 def walk_the_platform(bench: Bench) -> None:
