@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from tenantry.answers import understood
-from tenantry.checks import groups, login, mesh, ports, reach, robots, tokens
+from tenantry.checks import groups, login, mesh, ports, pull_secrets, reach, robots, tokens
 from tenantry.checks.login import Login
 from tenantry.checks.mesh import Mesh
 from tenantry.checks.view import View
@@ -36,6 +36,7 @@ _OF_LOGIN: dict[str, Callable[[Login], Iterator[Finding]]] = {
     "admin group": groups.admin_group,
     "robots": robots.robots,
     "robot prefix": robots.robot_prefix,
+    "pull secrets": pull_secrets.pull_secrets,
     "keys": reach.keys,
 }
 _OF_MESH: dict[str, Callable[[Mesh], Iterator[Finding]]] = {
@@ -67,6 +68,7 @@ CHECKS = (
     "robot expiry",
     "robot access",
     "robot prefix",
+    "pull secrets",
     "keys",
     "clocks",
     "port names",
@@ -95,7 +97,7 @@ def check_all(systems: Systems) -> list[Finding]:
         absent = left_out(systems.state, None, LEFT_OUT)
         return [*absent, _unreadable(chain, "single sign-on", error), *_flat(chain, work)]
     if without:
-        of_login = {name: _OF_LOGIN[name] for name in ("robots", "robot prefix")}
+        of_login = {name: _OF_LOGIN[name] for name in ("robots", "robot prefix", "pull secrets")}
     work += [(name, partial(check, chain)) for name, check in of_login.items()]
     found = [*left_out(systems.state, None, LEFT_OUT), *without, *_flat(chain, work)]
     return sorted(

@@ -105,7 +105,9 @@ def _prefix(login: Login, team: Team) -> Iterator[Finding]:
     prefix = str(login.settings["robot_name_prefix"])
     for place in (place for purpose in team.active_robots for place in places(team, purpose)):
         name = _username(login.systems.credentials.secrets.read(place))
-        if name is not None and not name.startswith(f"{prefix}{team.project}+"):
+        # An adopted Secret may hold the credential of another owner's robot, of any level.
+        begins = f"{prefix}{team.project}+" if name and place.is_own(name) else prefix
+        if name is not None and not name.startswith(begins):
             yield login.finding(
                 "robot prefix",
                 "critical",

@@ -1,5 +1,7 @@
 """Faults to inject into a working platform, and the finding that the checks report for each."""
 
+import base64
+import json
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -122,6 +124,18 @@ def old_harbor(bench: Bench) -> None:
     bench.sandbox.harbor.version = "v2.12.4-0d8fe5a1"
 
 
+def dead_pull_secret(bench: Bench) -> None:
+    """Attach a Secret of another tool, whose robot is deleted."""
+    entry = {"username": "robot$theirs", "password": "Secret123"}
+    config = json.dumps({"auths": {bench.systems.credentials.registry: entry}})
+    data = {".dockerconfigjson": base64.b64encode(config.encode()).decode()}
+    put(bench, "Secret", "theirs", "team-shop", type="kubernetes.io/dockerconfigjson", data=data)
+    account = bench.sandbox.kubernetes.get("ServiceAccount", "default", "team-shop")
+    assert account is not None
+    account["imagePullSecrets"].append({"name": "theirs"})
+    bench.sandbox.kubernetes.put(account)
+
+
 def expiring_robot(bench: Bench) -> None:
     (robot,) = (r for r in bench.sandbox.harbor.robots.values() if r.name == "ci-a")
     robot.expires_at = int(time.time()) + 3 * 86400
@@ -232,6 +246,7 @@ FAULTS = [
         "keycloak/group/nobodies",
     ),
     Fault(robot_with_more, "robot access", "harbor/robot/team-shop/pull-a"),
+    Fault(dead_pull_secret, "pull secrets", "kubernetes/Secret/team-shop/theirs"),
     Fault(no_certificate, "keys", "keycloak/identity provider/corp"),
     Fault(
         lambda b: service(b, "harbor-registry", "harbor", "registry"),

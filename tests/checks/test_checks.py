@@ -1,5 +1,7 @@
 """Each check reports its injected fault and nothing else, and nothing on a working platform."""
 
+import base64
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +18,7 @@ from tests.checks.faults import (
     SHOP,
     Fault,
     authentication,
+    dead_pull_secret,
     harbor,
     prepare,
     wrong_issuer,
@@ -127,6 +130,41 @@ def test_a_robot_that_rotation_will_renew_in_time_is_not_reported(whole: Bench) 
         (finding,) = checks.check_all(systems)
     assert finding.check == "robot expiry"
     assert finding.advice.startswith("Run rotate-robots")
+
+
+def test_a_pull_secret_of_others_is_reported_only_if_nothing_can_use_it(whole: Bench) -> None:
+    """A robot that works, another registry, and an account that may be a user's are left alone."""
+    client = whole.systems.harbor_client
+    access = [{"resource": "repository", "action": "pull"}]
+    permissions = [{"kind": "project", "namespace": "team-shop", "access": access}]
+    body = {"name": "theirs", "level": "system", "duration": -1, "permissions": permissions}
+    made = client.post("/robots", body).json()
+    dead_pull_secret(whole)
+    assert seen(whole) == []
+
+    client.put(f"/robots/{made['id']}", {**client.get(f"/robots/{made['id']}"), "disable": True})
+    with whole.process() as systems:
+        (finding,) = checks.check_all(systems)
+    assert (finding.check, finding.severity) == ("pull secrets", "info")
+    assert finding.detail == (
+        "ServiceAccount 'default' refers to it, and its robot 'robot$theirs' is disabled or expired"
+    )
+    assert "kubectl edit serviceaccount default --namespace team-shop" in finding.advice
+
+    secret = whole.sandbox.kubernetes.get("Secret", "theirs", "team-shop")
+    assert secret is not None
+    for auths in (
+        {"ghcr.io": {"username": "a", "password": "b"}},
+        {whole.systems.credentials.registry: {"username": "ann", "password": "b"}},
+    ):
+        text = json.dumps({"auths": auths}).encode()
+        data = {".dockerconfigjson": base64.b64encode(text).decode()}
+        whole.sandbox.kubernetes.put({**secret, "data": data})
+        assert seen(whole) == []
+    whole.sandbox.kubernetes.delete("Secret", "theirs", "team-shop")
+    with whole.process() as systems:
+        (finding,) = checks.check_all(systems)
+    assert finding.detail.endswith("it does not exist")
 
 
 def test_the_old_robot_of_a_pair_may_expire(whole: Bench) -> None:

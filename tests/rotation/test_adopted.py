@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tenantry import drift
 from tenantry.plan import Plan
 from tests.support.harness import Bench, Data, actions, granted
 from tests.support.rotation_harness import (
@@ -266,6 +267,64 @@ def test_a_secret_of_another_format_keeps_it_when_it_is_rotated(bench: Bench) ->
     assert (after["type"], after["metadata"]["uid"]) == ("Opaque", before["metadata"]["uid"])
     (entry,) = json.loads(bench.secret("harbor-pull")["config.json"])["auths"].values()
     assert entry["username"] == "otomi-team-shop+pull-a"
+    assert bench.plan() == Plan("shop")
+
+
+def test_a_robot_of_the_project_is_an_extra_only_once_nothing_holds_its_credential(
+    bench: Bench,
+) -> None:
+    build(declare(bench), OF_PROJECT)
+    bench.onboard()
+
+    def extras() -> list[str]:
+        with bench.process(extras=True) as systems:
+            seen = drift.observe(systems, bench.teams, drift.SYSTEMS)
+            report = drift.detect(systems, bench.teams, seen).report
+        return [str(each.resource) for each in report.findings if each.class_ == "extra"]
+
+    assert extras() == []
+    run(bench)
+    assert extras() == ["harbor/robot/team-shop/builder"]
+
+
+def test_a_robot_that_is_replaced_is_no_extra(bench: Bench) -> None:
+    build(declare(bench, OF_PROJECT.full), OF_PROJECT)
+    bench.onboard()
+    run(bench)
+    with bench.process(extras=True) as systems:
+        seen = drift.observe(systems, bench.teams, drift.SYSTEMS)
+        assert drift.detect(systems, bench.teams, seen).report.findings == ()
+
+
+def test_further_namespaces_and_sinks_get_the_adopted_credential_until_the_rotation(
+    bench: Bench,
+) -> None:
+    robot = {
+        "replaces": [OF_OTOMI.full],
+        "rotation": ROTATED,
+        "expiry_days": 30,
+        "sinks": [{"namespace": "team-shop", "name": "copy", "format": "basic"}],
+    }
+    team = {
+        "name": "shop",
+        "further_namespaces": {"jobs": {}},
+        "robots": {"pull": robot, "ci": None},
+        "adopt": "yes",
+    }
+    bench.declare(team, platform=granted("shop", adopt="yes", replaces=[OF_OTOMI.full]))
+    login = build(bench, OF_OTOMI)
+    bench.onboard()
+    assert bench.login("harbor-pull", "team-shop-jobs") == login
+    held = bench.secret("copy")
+    assert (held["username"], held["password"]) == login
+    assert bench.plan() == Plan("shop")
+
+    assert only(run(bench)).rotated
+    published = bench.login("harbor-pull")
+    assert published[0] == "otomi-team-shop+pull-a"
+    assert bench.login("harbor-pull", "team-shop-jobs") == published
+    assert bench.secret("copy")["password"] == published[1]
+    assert all_work(bench, {"theirs": login, "ours": published})
     assert bench.plan() == Plan("shop")
 
 

@@ -74,6 +74,12 @@ def find_foreign(
     return found if is_known else None
 
 
+def names_robot(live: Live, row: Row) -> bool:
+    """Return whether a Secret holds a credential with the user name of a robot."""
+    held: Credential | None = live.handle["credential"]
+    return held is not None and held.username == row["name"]
+
+
 def is_limited_to(row: Row, project: str) -> bool:
     """Return whether a robot has permissions in one project only."""
     permissions = row.get("permissions") or []
@@ -111,7 +117,7 @@ def kept_robot(team: Team, purpose: str, observed: Observed) -> Row | None:
 def as_observed(place: Place, observed: Observed) -> Place:
     """Return a place with the format of its Secret, if it exists."""
     live = observed.live.get(place.id)
-    found: Place = live.handle["place"] if live else place
+    found: Place = live.handle.get("place", place) if live else place
     return found
 
 

@@ -33,6 +33,7 @@ from tenantry.systems.credentials.foreign import (
     as_observed,
     find_foreign,
     kept_robot,
+    names_robot,
     works,
 )
 from tenantry.systems.credentials.issuing import Created, Issuer
@@ -192,7 +193,7 @@ class TeamCredentials:
             observed: the observed Secrets. A Secret that holds another working credential keeps it.
         """
         live = observed.live.get(place.id)
-        fields = self._content(place, (live and live.handle[FOREIGN]) or robot, observed)
+        fields = self._content(place, (live and live.handle.get(FOREIGN)) or robot, observed)
         return self.secrets.resource(as_observed(place, observed), None, {}, fields)
 
     def _content(self, place: Place, robot: Row | None, observed: Observed) -> dict[str, Any]:
@@ -271,7 +272,7 @@ class TeamCredentials:
         probe = self._probe and harbor and observed.is_known(project_id(team.project))
         own = robots.get(team.project, ())
         for purpose in team.active_robots:
-            why = ""
+            why, kept = "", None
             for place in places(team, purpose):
                 with seen.capture_errors(place.id, team.name):
                     if not place.is_foreign and place.namespace not in namespaces:
@@ -279,6 +280,8 @@ class TeamCredentials:
                     live = self.secrets.read(place, harbor=harbor)
                     if live is not None:
                         foreign = find_foreign(place, live, own, system_robots) if harbor else None
+                        if foreign is None and kept and names_robot(live, kept):
+                            foreign = kept  # a copy of the first Secret's credential
                         if probe:
                             names = {row["name"] for row in (*own, *filter(None, [foreign]))}
                             accepted = self.issuer.accepts(live.handle["credential"], names, tried)
@@ -287,6 +290,7 @@ class TeamCredentials:
                         else:
                             accepted = foreign is not None and works(foreign, self._clock())
                         handle = {**live.handle, FOREIGN: foreign if accepted else None}
+                        kept = handle[FOREIGN] if place.is_first else kept
                         seen.live[place.id] = replace(live, handle=handle)
                         continue
                     if place.is_first and has_robot(place, observed):
