@@ -180,6 +180,11 @@ def archived(folder: Path, text: str) -> Path:
     return folder
 
 
+@pytest.mark.demand(
+    "lifecycle",
+    "guard: a new team with the name of a removed one gets nothing of it",
+    sample=True,
+)
 def test_a_new_team_does_not_get_the_project_of_a_removed_one(tmp_path: Path) -> None:
     kept = "kept: {harbor/project/team-shop: images}"
     folder = archived(write(tmp_path, DATA), f"name: shop\noffboarding: {{by: ann, {kept}}}\n")
@@ -221,6 +226,7 @@ def recorded(folder: Path, text: str, how: Offboarding = SOON) -> Path:
 TEXT = "# Ours\nname: shop\ncontact: '#shop' # the channel\n"
 
 
+@pytest.mark.demand("lifecycle", "guard: onboarded again during the grace period", sample=True)
 def test_the_name_is_enough_to_onboard_a_team_again(tmp_path: Path) -> None:
     folder = recorded(tmp_path, TEXT)
     proposal = declared.propose(folder, Team(name="shop"), "refuse")

@@ -15,6 +15,7 @@ from tests.offboarding.land import (
     remove,
     revoke,
 )
+from tests.support.demands import Figure
 from tests.support.harness import Bench, ids
 from tests.support.wire import Wire
 
@@ -64,13 +65,17 @@ def test_without_a_revocation_credentials_in_shared_secrets_are_removed_too(land
     assert not land.systems.harbor_client.accepts(*logins)
 
 
-def test_a_removal_writes_once_to_each_resource(land: Bench) -> None:
+@pytest.mark.demand(
+    "lifecycle", "costs: a removal writes at most once to each resource", sample=True
+)
+def test_a_removal_writes_once_to_each_resource(land: Bench, figure: Figure) -> None:
     revoke(land)
     push_images(land, "web")
     approved = plan(land, delete_images=True)
     with Wire() as wire:
         remove(land, approved)
     written = [str(request).partition(", ")[2] for request in wire.requests if request.is_write]
+    figure(f"{len(written)} writes to {len(approved.removed)} resources")
     assert len(written) == len(set(written)) == len(approved.removed)
     with Wire() as wire:
         remove(land)
@@ -80,6 +85,7 @@ def test_a_removal_writes_once_to_each_resource(land: Bench) -> None:
 # Images
 
 
+@pytest.mark.demand("lifecycle", "guard: a project with images is kept", sample=True)
 def test_a_project_with_images_is_kept_and_its_robots_are_deleted(land: Bench) -> None:
     revoke(land)
     push_images(land, "web", "api")
@@ -175,6 +181,9 @@ def everything_of(bench: Bench) -> list[str]:
     return ["/".join(part) for part in everything(bench.sandbox)]
 
 
+@pytest.mark.demand(
+    "lifecycle", "guard: a namespace stuck on a finalizer is named with what blocks it", sample=True
+)
 def test_a_namespace_that_is_stuck_on_a_finalizer_is_named_with_what_blocks_it(
     land: Bench,
 ) -> None:

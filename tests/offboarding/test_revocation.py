@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tenantry import offboarding
 from tests.offboarding.land import (
     FOREIGN_AUTH,
@@ -10,6 +12,7 @@ from tests.offboarding.land import (
     revoke,
     shop,
 )
+from tests.support.demands import Figure
 from tests.support.harness import REALM, Bench
 from tests.support.invariants import assert_in_sync
 from tests.support.wire import Wire
@@ -49,19 +52,24 @@ def test_sinks_lose_the_credential_and_keep_what_others_have_added(land: Bench) 
     assert docker == {"auths": {}}
 
 
+@pytest.mark.demand("lifecycle", "costs: a revocation writes at most once to each resource")
 def test_a_revocation_writes_once_to_each_resource_and_the_next_one_writes_nothing(
-    land: Bench,
+    land: Bench, figure: Figure
 ) -> None:
     with Wire() as wire:
         revoke(land)
     written = [str(request).partition(", ")[2] for request in wire.requests if request.is_write]
+    figure(f"{len(written)} writes to {len(set(written))} resources")
     assert len(written) == len(set(written))
     with Wire() as wire:
         assert revoke(land).done == ()
     assert [str(request) for request in wire.requests if request.is_write] == []
 
 
-def test_onboarding_again_restores_everything_with_the_same_ids_and_secrets(land: Bench) -> None:
+@pytest.mark.demand("lifecycle", "revoked and onboarded again: the old pull works", sample=True)
+def test_onboarding_again_restores_everything_with_the_same_ids_and_secrets(
+    land: Bench, figure: Figure
+) -> None:
     logins = {name: land.login(name) for name in ("harbor-pull", "harbor-ci")}
     client_secret = land.secret("oidc-web")["client_secret"]
     robots = {r.id for r in land.sandbox.harbor.robots.values()}
@@ -85,6 +93,7 @@ def test_onboarding_again_restores_everything_with_the_same_ids_and_secrets(land
             k: _parsed(v) for k, v in before.items()
         }
     assert bystanders(land) == others
+    figure(f"{len(logins)} credentials work again, {len(robots)} robots with the same ids")
 
 
 def _parsed(text: str) -> object:
