@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from tenantry.declared import policy_hosts, policy_rules
+from tenantry.declared import policy_hosts, policy_reserved, policy_rules
 from tenantry.declared.adopt import (
     NEVER,
     SYSTEMS,
@@ -23,8 +23,7 @@ from tenantry.declared.claims import Granted
 from tenantry.declared.faults import Document, Place
 from tenantry.declared.merge import complete
 from tenantry.declared.platform import Platform
-from tenantry.declared.policy import LIMITS, Limits, Policy, allows_more, extended, overridden
-from tenantry.declared.policy_names import fold
+from tenantry.declared.policy import Limits, Policy, allows_more, extended, overridden
 from tenantry.declared.policy_rules import Breach, Case
 from tenantry.declared.policy_source import NAME, EvaluatedTeam, PolicySource, Violation
 from tenantry.declared.policy_text import grant_text, printable
@@ -79,7 +78,7 @@ class PolicyEvaluator:
             self._base(team.profile),
             self.limits_of(team, file),
             self.reserved_groups,
-            self.reserved_names,
+            policy_reserved.names(self.policy),
             self.platform.kubernetes.group_prefix,
             self.platform.mesh.gateway,
         )
@@ -201,7 +200,7 @@ class PolicyEvaluator:
                 self._base(None),
                 limits,
                 self.reserved_groups,
-                self.reserved_names,
+                policy_reserved.names(self.policy),
                 self.platform.kubernetes.group_prefix,
                 self.platform.mesh.gateway,
             )
@@ -222,36 +221,12 @@ class PolicyEvaluator:
     @cached_property
     def reserved_groups(self) -> frozenset[str]:
         """The folded names of the groups that no team may use."""
-        names: set[str] = {*self.policy.reserved_groups}
-        for platform in self._platforms:
-            sign_on = platform.harbor.single_sign_on
-            names |= {sign_on.admin_group} if sign_on and sign_on.admin_group else set()
-            names |= {platform.keycloak.parent_group} if platform.keycloak.parent_group else set()
-            names |= {*platform.keycloak.groups}
-            for settings in (platform.defaults, *platform.profiles.values()):
-                names |= {*settings.harbor.groups}
-        return frozenset(map(fold, names))
-
-    @property
-    def reserved_names(self) -> Mapping[str, Sequence[str]]:
-        """The patterns of names that no team may use, by the limit that allows such a name."""
-        reserved = self.policy.reserved_namespaces, self.policy.reserved_projects
-        return dict(zip(("namespaces", "projects"), reserved, strict=True))
+        return policy_reserved.groups(self.policy, self._platforms)
 
     @cached_property
     def reserved_hosts(self) -> policy_hosts.Reserved:
         """The hosts that no team may use."""
-        hosts = {host for each in self._platforms for host in policy_hosts.hosts_of(each)}
-        wildcards = {
-            host
-            for platform in self._platforms
-            for gateway in platform.mesh.gateways.values()
-            for host in gateway.hosts
-            if host.startswith("*.")
-        }
-        return policy_hosts.Reserved(
-            frozenset(hosts), self.policy.reserved_hosts, frozenset(wildcards)
-        )
+        return policy_reserved.hosts(self.policy, self._platforms)
 
     def check_systems(
         self, team: Team, hosts: Mapping[str, str], file: str | None = None
@@ -365,26 +340,3 @@ def _is_own(name: str, file: str) -> bool:
 
 def _field(place: Place) -> str:
     return ".".join(map(str, place))
-
-
-def check_platform(platform: Platform) -> Iterator[tuple[Place, str]]:
-    """Return the faults of the policy itself."""
-    policy = platform.policy
-    for name, own in policy.profiles.items():
-        place: Place = ("policy", "profiles", name)
-        if name not in platform.profiles:
-            known = ", ".join(platform.profiles) or "none"
-            yield place, f"'{name}' is not among profiles; profiles there: {known}"
-            continue
-        more = [
-            each
-            for each in LIMITS
-            if each in own.model_fields_set
-            and allows_more(each, getattr(own, each), getattr(policy.limits, each))
-        ]
-        if more and own.teams is None:
-            text = (
-                f"allows more than policy.limits ({', '.join(more)}), and a team selects its profile "
-                "itself: list the teams that may use it in 'teams'"
-            )
-            yield place, text

@@ -13,6 +13,7 @@ from tenantry.declared import (
     external_names,
     policy_check,
     policy_evaluation,
+    policy_reserved,
     rules,
     warnings,
 )
@@ -35,7 +36,6 @@ from tenantry.declared.profiles import PLACEHOLDER_NAME, check_profile
 from tenantry.declared.salvage import (
     is_consequence,
     name_from_path,
-    name_in_text,
     original_place,
     read_model,
     valid_name,
@@ -47,7 +47,7 @@ from tenantry.declared.state import (
     location_of,
 )
 from tenantry.declared.team import Team
-from tenantry.declared.team_file import TeamFile, left_out_of
+from tenantry.declared.team_file import TeamFile, check_names, left_out_of, nameable
 from tenantry.errors import DeclarationError, as_tenantry_error
 
 
@@ -134,7 +134,10 @@ class Reading:
         if self.platform is None:
             return
         self.evaluator = policy_check.evaluator_for(self.platform, self.platform_file, policy)
-        faults = [*rules.check_platform(self.platform), *policy_check.check_platform(self.platform)]
+        faults = [
+            *rules.check_platform(self.platform),
+            *policy_reserved.check_platform(self.platform),
+        ]
         if not self._is_left_out(("keycloak",)):
             faults += external_names.check_platform(self.platform)
         for place, text in faults:
@@ -169,7 +172,7 @@ class Reading:
             except Exception as error:  # noqa: BLE001 any error is the fault of this one file
                 file.fault((), f"cannot be checked: {as_tenantry_error(error, 'checking it')}")
             if file.team is None:
-                file.team = self._nameable(file)
+                file.team = nameable(file, self.platform)
 
     def _read_team(self, file: TeamFile) -> None:
         file.document = read_document(self.folder, file.path)
@@ -184,15 +187,6 @@ class Reading:
         file.is_whole = file.is_whole and not found.faults
         if name is None:
             file.team = None
-
-    def _nameable(self, file: TeamFile) -> Team | None:
-        """Return a team with only a name, for a file of which nothing else can be read."""
-        name = valid_name(file.document.data.get("name")) or (
-            (not file.document.data and name_in_text(file.path)) or name_from_path(file.path)
-        )
-        if name is None or self.platform is None:
-            return Team(name=name) if name else None
-        return complete(self.platform, Team(name=name))
 
     def complete(
         self, file: TeamFile, given: Team, left_out: frozenset[Place] = frozenset()
@@ -283,7 +277,7 @@ class Reading:
 
     def check_together(self) -> None:
         """Check the teams against each other."""
-        self._check_names()
+        check_names(self.files)
         files = {id(file.team): file for file in self.files if file.team and not file.is_rival}
         teams = [file.team for file in files.values() if file.team]
         if self.evaluator is not None:
@@ -320,27 +314,6 @@ class Reading:
         yield from claims.conflicts(teams, refused, granted)
         if self.platform is not None and not self._is_left_out(("keycloak",)):
             yield from external_names.conflicts(self.platform, teams, refused)
-
-    def _check_names(self) -> None:
-        """Check that each name is declared once.
-
-        `teams/<name>.yaml` owns its name. If several other files declare one name, it is contested.
-        """
-        by_name: dict[str, list[TeamFile]] = {}
-        for file in self.files:
-            if file.team is not None:
-                by_name.setdefault(file.team.name, []).append(file)
-        for name, files in by_name.items():
-            owners = [file for file in files if file.path.stem == name]
-            for file in files if len(files) > 1 else ():
-                other = next(each for each in [*owners, *files] if each is not file)
-                text = f"team '{name}' is also declared in {other.name}"
-                if len(owners) == 1 and file is not owners[0]:
-                    file.decide(NAME, file.document.fault(NAME, text))
-                    file.is_rival = True
-                elif len(owners) != 1:
-                    fault = file.document.fault(NAME, text)
-                    file.contested.append(Contested("the team", name, fault))
 
     def result(self) -> Declaration:
         """Return the declared state, without the teams whose files are faulty.

@@ -1,11 +1,14 @@
 """A team file during its check, and the result for a file with faults."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tenantry.declared.faults import Document, Place
+from tenantry.declared.merge import complete
 from tenantry.declared.offboarding import is_recorded
-from tenantry.declared.policy_source import Violation
+from tenantry.declared.platform import Platform
+from tenantry.declared.policy_source import NAME, Violation
 from tenantry.declared.salvage import name_from_path, name_in_text, valid_name
 from tenantry.declared.state import Contested, LeftOut, location_of
 from tenantry.declared.team import Team
@@ -96,3 +99,40 @@ def given_name(file: TeamFile) -> str | None:
     """Return the team name that the file itself gives; None if it gives no readable name."""
     data = file.document.data
     return valid_name(data.get("name")) if data else name_in_text(file.path)
+
+
+def nameable(file: TeamFile, platform: Platform | None) -> Team | None:
+    """Return a team with only a name, for a file of which nothing else can be read.
+
+    Args:
+        file: the team file.
+        platform: the platform, which gives the team its defaults; None if it cannot be read.
+    """
+    name = valid_name(file.document.data.get("name")) or (
+        (not file.document.data and name_in_text(file.path)) or name_from_path(file.path)
+    )
+    if name is None or platform is None:
+        return Team(name=name) if name else None
+    return complete(platform, Team(name=name))
+
+
+def check_names(files: Iterable[TeamFile]) -> None:
+    """Check that each name is declared once.
+
+    `teams/<name>.yaml` owns its name. If several other files declare one name, it is contested.
+    """
+    by_name: dict[str, list[TeamFile]] = {}
+    for file in files:
+        if file.team is not None:
+            by_name.setdefault(file.team.name, []).append(file)
+    for name, rivals in by_name.items():
+        owners = [file for file in rivals if file.path.stem == name]
+        for file in rivals if len(rivals) > 1 else ():
+            other = next(each for each in [*owners, *rivals] if each is not file)
+            text = f"team '{name}' is also declared in {other.name}"
+            if len(owners) == 1 and file is not owners[0]:
+                file.decide(NAME, file.document.fault(NAME, text))
+                file.is_rival = True
+            elif len(owners) != 1:
+                fault = file.document.fault(NAME, text)
+                file.contested.append(Contested("the team", name, fault))

@@ -147,7 +147,8 @@ class Holders:
     def _owner(self, namespace: str) -> str | None:
         """Return the team that a namespace was created for; None if it has no such mark."""
         found = self._namespaces.get(namespace)
-        return objects.team_of(found) if found else None
+        mark = objects.mark_of(found) if found else None
+        return mark.team or None if mark and self._systems.marks.is_own(mark) else None
 
     @cached_property
     def _projects(self) -> dict[str, str]:

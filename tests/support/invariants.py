@@ -106,7 +106,9 @@ def _harbor_of_others(held: Mapping[str, Any], teams: Collection[Team]) -> dict[
 
 def _keycloak_of_others(held: Mapping[str, Any], teams: Collection[Team]) -> dict[str, Any]:
     names = {team.oidc_group for team in teams}
-    clients = tuple(team.client_id("") for team in teams)
+    clients = tuple(
+        id for team in teams for id in (team.client_id(""), *team.names.clients.values())
+    )
     mappers = {f"tenantry team-{team.name}" for team in teams}
     found: dict[str, Any] = {}
     for name, realm in held["realms"].items():

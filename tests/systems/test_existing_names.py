@@ -143,6 +143,37 @@ def test_rotation_keeps_the_credentials_working(bench: str, request: pytest.Fixt
     pairs_are_in_order(made)
 
 
+@pytest.mark.parametrize(
+    "patterns",
+    [
+        {"namespace": "{team}-dev", "project": "x.{team}", "group": "{team} people"},
+        {
+            "namespace": "t-{team}",
+            "further_namespace": "{key}-of-{team}",
+            "client": "{name}@{team}",
+        },
+        {"secret": "{purpose}.harbor", "secrets": {"ci": "push"}, "client_secret": "{name}"},
+    ],
+    ids=lambda patterns: next(iter(patterns)),
+)
+def test_all_flows_follow_the_patterns(patterns: Data, begin: Callable[[Prepare], Bench]) -> None:
+    team = {**SHOP, "names": {}, "group": None}
+    platform = {**PLATFORM, "names": patterns}
+    made = begin(
+        lambda bench: onboard(bench.declare(team, {"name": "shop-web"}, platform=platform))
+    )
+    assert_in_sync(made)
+    assert findings(made) == []
+    pass_time(made, days=21)
+    before = logins(made)
+    assert not [outcome for outcome in run(made).values() if outcome.error]
+    assert all_work(made, {**before, **logins(made)})
+    pairs_are_in_order(made)
+    (made.folder / "teams" / "shop.yaml").unlink()
+    made.load()
+    assert {finding.team for finding in findings(made)} == {"shop"}
+
+
 def test_the_guide_has_the_names(named: Bench) -> None:
     text = str(guide(named.team("shop"), "registry.example.com", REALM))
     for name in ("legacy-shop", "batch", "shop.images", "shop-people", "Shop_Web", "web-login"):
