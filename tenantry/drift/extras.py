@@ -11,6 +11,7 @@ from tenantry.drift.severity import severity
 from tenantry.errors import as_tenantry_error
 from tenantry.plan import Action
 from tenantry.resources import PLATFORM, Id, Live, Observed, Unreadable, get_path
+from tenantry.systems.credentials.foreign import is_kept
 from tenantry.systems.credentials.pairs import ROBOT as CREDENTIAL
 from tenantry.systems.harbor.kinds import ROBOT
 from tenantry.systems.harbor.robots import purpose_of
@@ -113,6 +114,11 @@ class Extras:
             advice = f"Declare it, or delete it {how}."
         if team in self.vanished:
             remedy, advice = None, _advice(team)
+        if team in self._teams and id.kind == ROBOT and self._is_kept(self._teams[team], live):
+            advice = (
+                "An adopted Secret holds its credential. Name it in 'replaces' of the robot: the "
+                "rotation then replaces its credential, and retires it."
+            )
         return Finding(
             "extra",
             severity("extra", id),
@@ -140,6 +146,9 @@ class Extras:
             marked=True,
             advice=_advice(team),
         )
+
+    def _is_kept(self, team: Team, robot: Live) -> bool:
+        return robot.handle is not None and is_kept(team, robot.handle, self._observed)
 
     def _is_retired(self, id: Id, live: Live) -> bool:
         """Return whether it is a robot of a removed purpose, or the Secret of such a robot."""

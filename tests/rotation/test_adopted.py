@@ -283,6 +283,9 @@ def test_a_robot_of_the_project_is_an_extra_only_once_nothing_holds_its_credenti
         return [str(each.resource) for each in report.findings if each.class_ == "extra"]
 
     assert extras() == []
+    declare(bench, adopt="never")  # any team can put a credential into its Secrets
+    assert extras() == ["harbor/robot/team-shop/builder"]
+    assert actions(bench.plan()) == {"kubernetes/Namespace mark/team-shop": "update"}
     run(bench)
     assert extras() == ["harbor/robot/team-shop/builder"]
 

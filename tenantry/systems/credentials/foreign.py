@@ -121,8 +121,17 @@ def as_observed(place: Place, observed: Observed) -> Place:
     return found
 
 
+def is_kept(team: Team, row: Row, observed: Observed) -> bool:
+    """Return whether an adopted Secret of a team keeps the credential of this robot."""
+    kept = (kept_robot(team, purpose, observed) for purpose in team.active_robots)
+    return any(each is not None and each["name"] == row["name"] for each in kept)
+
+
 def is_in_use(team: Team, row: Row, observed: Observed, now: datetime) -> bool:
     """Return whether a robot serves a purpose of a team, or rotation retires it.
+
+    A tenant can put the credential of any robot of its project into its Secrets. So a robot that
+    `replaces` does not name counts only while the team may adopt.
 
     Args:
         team: the team.
@@ -136,7 +145,7 @@ def is_in_use(team: Team, row: Row, observed: Observed, now: datetime) -> bool:
         kept = kept_robot(team, purpose, observed)
         if kept is None:
             continue
-        if kept["name"] == row["name"]:
+        if kept["name"] == row["name"] and team.adopt.of("harbor") != "never":
             return True
         created = pairs.moment(row["creation_time"])
         is_new = created is not None and now < created + pairs.IN_PROGRESS
