@@ -17,7 +17,7 @@ _FIELD = re.compile(r"\{([^{}]*)\}")
 _DNS_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _PROJECT = r"[a-z0-9]+([._-][a-z0-9]+)*"
 _OBJECT = r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?"
-_CLIENT = r"[^\s/{}]+"
+_CLIENT = r"[^\s/{}*]+"
 _GROUP = r"[^/{}]+"
 
 
@@ -56,7 +56,9 @@ def check_client(value: str) -> str:
         ValueError: Tenantry does not support it.
     """
     if not re.fullmatch(_CLIENT, value) or len(value) > 255 or not value.isprintable():
-        raise ValueError("a client's id is 1 to 255 characters without blanks, '/', '{' and '}'")
+        raise ValueError(
+            "a client's id is 1 to 255 characters without blanks, '/', '*', '{' and '}'"
+        )
     return value
 
 

@@ -18,6 +18,8 @@ from tenantry.systems.credentials.places import Place, places, renamed
 from tenantry.systems.credentials.renames import changed_secret
 from tenantry.systems.harbor.client import Row
 from tenantry.systems.harbor.robots import expires_at, short_name
+from tenantry.systems.holders import Holders
+from tenantry.systems.kubernetes.renames import changed_project
 from tenantry.systems.systems import Systems
 
 ExtraSinks = Callable[[Team, str], Sequence[Sink]]
@@ -53,6 +55,7 @@ def observe(
     listed = Observed()
     projects = systems.harbor.projects([team.project for team, _ in wanted], listed)
     system_robots = SystemRobots(systems.harbor_client)
+    holders = Holders(systems, keycloak=False)
 
     def observe_team(item: tuple[Team, list[str]]) -> list[Found]:
         team, some = item
@@ -61,6 +64,10 @@ def observe(
             if project is None and (failure := listed.failure(team.name)) is not None:
                 raise failure
             if project is None:
+                first = holders.first_namespace(team.name)
+                if first is not None and first[1] != team.project:
+                    why = changed_project(team, first[1])
+                    raise NotOurs("harbor", f"robots of {team.project}", why)
                 raise _not_onboarded(team, "the project does not exist")
             rows = systems.harbor.robots(project["project_id"])
         except Exception as error:  # noqa: BLE001 one team's failure, of any kind

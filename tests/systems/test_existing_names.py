@@ -333,6 +333,10 @@ def test_another_project_is_refused(named: Bench) -> None:
     assert "team-shop" not in named.sandbox.harbor.projects
     home: Any = named.sandbox.kubernetes.get("Namespace", "legacy-shop")
     assert home["metadata"]["annotations"]["tenantry.io/harbor-project"] == "shop.images"
+    error = run(named)["shop/pull"].error
+    assert "the project of team 'shop' is 'shop.images'" in str(error), (
+        "robots must not expire unseen"
+    )
 
 
 def test_another_secret_is_refused_and_the_credential_is_not_renewed(named: Bench) -> None:
