@@ -82,6 +82,8 @@ class Otomi:
         self._roles = roles
         host = str(systems.harbor_client.info()["registry_url"]).rpartition("://")[2]
         self.registry = registry or host
+        self.argocd = f"{ARGOCD}{suffix}"
+        """The namespace with the copies of the Secrets."""
         self._random = random.Random(1)
         self.teams: list[OtomiTeam] = []
 
@@ -89,7 +91,7 @@ class Otomi:
         """Build the platform with this many teams, and return them."""
         names = [f"t{number:02}{self._suffix}" for number in range(teams)]
         self.teams = [OtomiTeam(name, IRREGULAR.get(n, "")) for n, name in enumerate(names)]
-        self._create_namespace(ARGOCD)
+        self._create_namespace(self.argocd)
         self._build_realm()
         self._create_system_robot()
         for team in self.teams:
@@ -210,7 +212,7 @@ class Otomi:
             return
         data = {".dockerconfigjson": config}
         self._put(team, "v1", "Secret", name, type=_DOCKER, data=data)
-        metadata = {"name": f"copy-{team.slug}-{name}", "namespace": ARGOCD}
+        metadata = {"name": f"copy-{team.slug}-{name}", "namespace": self.argocd}
         copy = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}
         create(self._systems, {**copy, "type": _DOCKER, "data": data})
         account = self._systems.home_cluster.get("ServiceAccount", "default", team.slug)
