@@ -1,10 +1,13 @@
 """The first draft of a team's declaration, from the live resources."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from tenantry.declared.faults import Place
+from tenantry.declared.names import NamePatterns, fill
 from tenantry.importing.namespaces import namespace
+from tenantry.importing.naming import explicit
 from tenantry.importing.notes import Note
 from tenantry.importing.projects import project
 from tenantry.importing.realm import clients, external_names, members
@@ -47,7 +50,7 @@ def draft(
     snapshot: Snapshot,
     robots: Robots,
     found: Found,
-    others: frozenset[str],
+    names: NamePatterns,
     exclude: frozenset[str],
 ) -> Draft:
     """Return the first draft of a team.
@@ -57,11 +60,11 @@ def draft(
         snapshot: what was read.
         robots: the robots of all teams.
         found: the team.
-        others: the names of all teams.
+        names: the platform's patterns of names.
         exclude: the clients of the platform itself.
     """
     own = Draft(found, {"name": found.name})
-    group = found.group or f"team-{found.name}"
+    group = found.group or found.usual_group
     data, notes = namespace(snapshot, found.namespace or "", ("namespace",))
     own.data["namespace"], own.notes = data, notes
     further = own.data["further_namespaces"] = {}
@@ -80,10 +83,8 @@ def draft(
         purpose: None for purpose in BUILT_IN_ROBOTS if purpose not in own.data["robots"]
     }
     own.notes += notes
-    prefix = f"team-{found.name}-"
-    longer = frozenset(f"team-{name}-" for name in others if name.startswith(f"{found.name}-"))
     for part, items in (
-        ("oidc_clients", clients(snapshot, prefix, longer, exclude)),
+        ("oidc_clients", clients(snapshot, fill(names.client, team=found.name), exclude)),
         ("routes", routes(snapshot, found.namespace or "")),
     ):
         own.data[part] = {}
@@ -93,10 +94,11 @@ def draft(
             if note is not None:
                 own.notes.append(note)
     _external_groups(own, snapshot)
-    if found.group and found.group != f"team-{found.name}":
+    if found.group and found.group != found.usual_group:
         own.data["group"] = found.group
-    if secrets:
-        own.data["names"] = {"secrets": secrets}
+    given = {**explicit(found, names), **({"secrets": secrets} if secrets else {})}
+    if given:
+        own.data["names"] = given
     return own
 
 
@@ -136,8 +138,6 @@ def _external_groups(own: Draft, snapshot: Snapshot) -> None:
 
 def claim_of(mapper: dict[str, Any]) -> str:
     """Return the claim that a mapper of groups reads."""
-    import json
-
     try:
         return str(json.loads((mapper.get("config") or {}).get("claims") or "[]")[0]["key"])
     except (ValueError, LookupError, TypeError):

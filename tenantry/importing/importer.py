@@ -15,18 +15,20 @@ from tenantry.connections import Connections
 from tenantry.declared import Declaration, Platform
 from tenantry.declared.files import team_files
 from tenantry.declared.merge import merge, plain
+from tenantry.declared.names import NamePatterns, fill
 from tenantry.declared.parsing import parse
 from tenantry.declared.rewriting import dump, round_trip, update_mapping
 from tenantry.errors import DeclarationError
 from tenantry.importing import defaults, platforms
 from tenantry.importing.clients import RememberingHarbor, RememberingKeycloak, RememberingKubernetes
 from tenantry.importing.drafts import Draft, draft
+from tenantry.importing.naming import client_owners, declared_patterns, patterns
 from tenantry.importing.realms import find_realm
-from tenantry.importing.recognition import Recognition, Recognized, recognize
+from tenantry.importing.recognition import Found, Recognition, Recognized, recognize
 from tenantry.importing.report import Report
 from tenantry.importing.robots import Robots
 from tenantry.importing.settle import Settling
-from tenantry.importing.snapshot import Snapshot, read, read_projects
+from tenantry.importing.snapshot import Snapshot, read, read_projects, read_secrets
 from tenantry.importing.texts import file_text
 from tenantry.systems.clients import Clients
 
@@ -170,13 +172,18 @@ class _Import:
     ) -> Imported:
         snapshot = read(self._clients, parent_group)
         found = recognize(snapshot, how, self._taken(), platform_id)
-        names = self._existing.names if self._existing else frozenset()
-        found.teams = {name: team for name, team in found.teams.items() if name not in names}
+        known = self._existing.names if self._existing else frozenset()
+        found.teams = {name: team for name, team in found.teams.items() if name not in known}
         projects = [team.project for team in found.teams.values() if team.project]
         read_projects(self._clients, snapshot, projects)
+        homes = [team.namespace for team in found.teams.values() if team.namespace]
+        read_secrets(self._clients, snapshot, homes)
         robots = Robots(snapshot)
-        drafts = self._drafts(snapshot, robots, found)
+        names = self._names(found, how)
+        drafts = self._drafts(snapshot, robots, found, names)
         platform = self._platform(snapshot, realm, parent_group, found, robots, drafts)
+        if self._completes and (own := declared_patterns(names)):
+            platform["names"] = own
         plans = Settling(self._connections, self._clients, self._clock).settle(platform, drafts)
         faulty = [
             (f"team '{each.found.name}'", f"it cannot be declared: {'; '.join(each.faults)}")
@@ -186,7 +193,7 @@ class _Import:
         drafts = [each for each in drafts if each.found.name in plans]
         imported = self._share(platform, drafts)
         imported.report.orphans = [*found.orphans, *faulty, *robots.orphans(found.teams)]
-        imported.report.declared = tuple(sorted(names))
+        imported.report.declared = tuple(sorted(known))
         self._word(imported, drafts, write_grants=write_grants)
         return imported
 
@@ -198,13 +205,29 @@ class _Import:
         teams = [*self._existing.teams.values(), *left_out]
         return {name for team in teams for name in (*team.namespaces, team.project)}
 
-    def _drafts(self, snapshot: Snapshot, robots: Robots, found: Recognized) -> list[Draft]:
-        names = frozenset(found.teams)
+    def _names(self, found: Recognized, how: Recognition) -> NamePatterns:
+        """Return the platform's patterns of names, and tell the teams their usual groups."""
+        teams = list(found.teams.values())
+        names = patterns(teams, how.patterns)
+        if self._existing is not None and (
+            not self._completes or "names" in self._existing.platform.model_fields_set
+        ):
+            names = self._existing.platform.names
+        for team in teams:
+            team.usual_group = fill(names.group, team=team.name)
+        return names
+
+    def _drafts(
+        self, snapshot: Snapshot, robots: Robots, found: Recognized, names: NamePatterns
+    ) -> list[Draft]:
         own = frozenset({str(dict.get(dict(snapshot.settings), "oidc_client_id") or "harbor")})
-        return map_concurrently(
-            lambda team: draft(self._clients, snapshot, robots, team, names, own),
-            found.teams.values(),
-        )
+        owners = client_owners(snapshot.clients, found.teams, names)
+
+        def of(team: Found) -> Draft:
+            others = frozenset(id for id, owner in owners.items() if owner != team.name)
+            return draft(self._clients, snapshot, robots, team, names, own | others)
+
+        return map_concurrently(of, found.teams.values())
 
     def _platform(
         self,

@@ -13,7 +13,7 @@ from tenantry.importing.notes import Note, quoted
 from tenantry.importing.snapshot import Snapshot, annotations, labels, owned
 from tenantry.resources import MARK_PREFIXES, Amount
 from tenantry.systems.kubernetes.client import Object
-from tenantry.systems.kubernetes.namespaces import NAME
+from tenantry.systems.kubernetes.namespaces import BINDING, NAME
 
 Data = dict[str, Any]
 
@@ -26,7 +26,6 @@ _FLAGS = {
     "tenantry-allow-gateway": "allow_gateway",
 }
 DEFAULT_DENY = "tenantry-default-deny"
-ROLE_BINDING = "tenantry-team"
 
 
 def is_valid(adapter: TypeAdapter[Any], value: Any) -> bool:
@@ -188,7 +187,7 @@ class _Namespace:
 
     def _cluster_role(self) -> str | None:
         for found in self._snapshot.of("RoleBinding", self._name):
-            if found["metadata"]["name"] == ROLE_BINDING:
+            if found["metadata"]["name"] == BINDING:
                 role = found.get("roleRef") or {}
                 return str(role["name"]) if role.get("kind") == "ClusterRole" else None
         return None

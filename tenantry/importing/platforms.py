@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tenantry.importing.drafts import Draft, claim_of
-from tenantry.importing.namespaces import ROLE_BINDING
 from tenantry.importing.realm import external_names
 from tenantry.importing.snapshot import Snapshot
 from tenantry.systems.credentials.contents import host_of
+from tenantry.systems.kubernetes.namespaces import BINDING
 
 Data = dict[str, Any]
 
@@ -74,11 +74,11 @@ def _kubernetes(snapshot: Snapshot, drafts: Sequence[Draft]) -> Data:
 
 def _prefixes(snapshot: Snapshot, drafts: Sequence[Draft]) -> Iterable[str]:
     for each in drafts:
-        group = each.found.group or f"team-{each.found.name}"
+        group = each.found.group or each.found.usual_group
         for live in snapshot.of("RoleBinding", each.found.namespace or ""):
             for subject in live.get("subjects") or ():
                 name = str(subject.get("name"))
-                named = live["metadata"]["name"] == ROLE_BINDING and subject.get("kind") == "Group"
+                named = live["metadata"]["name"] == BINDING and subject.get("kind") == "Group"
                 if named and name.endswith(group):
                     yield name.removesuffix(group)
 

@@ -79,20 +79,21 @@ def _unescaped(expression: str) -> str | None:
 
 
 def clients(
-    snapshot: Snapshot, prefix: str, others: frozenset[str], exclude: frozenset[str]
+    snapshot: Snapshot, pattern: str, exclude: frozenset[str]
 ) -> Iterator[tuple[str, Data | None, Note | None]]:
-    """Yield the OIDC clients whose ids begin with a team's prefix: the name, and the declaration.
+    """Yield the OIDC clients whose ids follow a team's pattern: the name, and the declaration.
 
     Args:
         snapshot: what was read.
-        prefix: the beginning of the ids of the team's clients, such as `team-shop-`.
-        others: longer prefixes, of teams whose names begin with this team's name.
-        exclude: clients that are the platform's own.
+        pattern: the pattern of the ids of the team's clients, such as `team-shop-{name}`.
+        exclude: clients that are the platform's own, or that another team's longer name begins.
     """
+    before, after = pattern.split("{name}")
     for id, found in sorted(snapshot.clients.items()):
-        if not id.startswith(prefix) or id in exclude or id.startswith(tuple(others)):
+        fits = id.startswith(before) and id.endswith(after) and len(id) > len(before + after)
+        if not fits or id in exclude:
             continue
-        name = id.removeprefix(prefix)
+        name = id[len(before) : len(id) - len(after)]
         fields = observed_fields(found)
         logout = fields["attributes"].get(_LOGOUT) or ""
         data = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter, ValidationError
 
-from tenantry.declared.types import TeamName
+from tenantry.declared.types import ShortName, TeamName
 from tenantry.errors import DeclarationError
 from tenantry.importing.snapshot import Snapshot, annotations, labels
 from tenantry.marks import Mark
@@ -16,7 +16,7 @@ from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.intents import PROJECT
 
 DEFAULT_PATTERN = "team-{team}"
-_NAME = TypeAdapter(TeamName)
+_NAME, _SHORT = TypeAdapter(TeamName), TypeAdapter(ShortName)
 _WORDS = r"(?P<team>[a-z0-9]+(?:-[a-z0-9]+)*)"
 
 
@@ -67,6 +67,8 @@ class Found:
     """The further namespaces, by key."""
     project: str | None = None
     group: str | None = None
+    usual_group: str = ""
+    """The group that the platform's pattern names."""
     by: str = ""
     """How the team was recognized, for the report."""
 
@@ -86,6 +88,15 @@ def is_team_name(name: str) -> bool:
     """Return whether a text can be the name of a team."""
     try:
         _NAME.validate_python(name)
+    except ValidationError:
+        return False
+    return True
+
+
+def is_short_name(name: str) -> bool:
+    """Return whether a text can be the key of a further namespace."""
+    try:
+        _SHORT.validate_python(name)
     except ValidationError:
         return False
     return True
@@ -253,8 +264,8 @@ class _Recognizer:
 
     def _add_further(self, team: Found, names: Collection[str]) -> None:
         for name in names:
-            key = name.removeprefix(f"{team.namespace}-")
-            team.further[key] = name
+            key = name.removeprefix(f"{team.namespace}-").removeprefix(f"{team.name}-")
+            team.further[key if is_short_name(key) and key not in team.further else name] = name
 
     # Projects and groups
 

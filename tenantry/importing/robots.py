@@ -2,7 +2,8 @@
 
 Pairs such as `pull-a` and `pull-b` are the robots of Tenantry. Robots of other tools are declared as
 robots to replace if a person with rights on all of Harbor has created them: the level of such a robot
-is `system`. Robots in a project can be a tenant's, so they are suggestions only.
+is `system`. Robots in a project can be a tenant's: they keep serving a
+declared purpose, and it is only suggested to retire them.
 """
 
 from collections import Counter, defaultdict
@@ -18,7 +19,7 @@ from tenantry.importing.namespaces import is_valid
 from tenantry.importing.notes import Note, quoted
 from tenantry.importing.recognition import Found
 from tenantry.importing.snapshot import Snapshot
-from tenantry.systems.credentials.contents import content, host_of
+from tenantry.systems.credentials.contents import content, format_of, host_of
 from tenantry.systems.harbor.client import Row
 from tenantry.systems.harbor.robots import purpose_of, short_name
 
@@ -48,7 +49,10 @@ def holders(snapshot: Snapshot) -> tuple[str, list[Holder]]:
     found: list[tuple[str, Holder]] = []
     for namespace, inside in snapshot.pull_secrets.items():
         for name, secret in inside.items():
-            held = content(secret, "docker", usual, known.__contains__)
+            format = format_of(secret)
+            if format is None:
+                continue
+            held = content(secret, format, usual, known.__contains__)
             if held.credential is not None:
                 found.append((held.registry, Holder(namespace, name, held.credential.username)))
     hosts = Counter(host for host, holder in found if holder.username in known)
@@ -174,16 +178,19 @@ class Robots:
             ", ".join(f"{each.namespace}/{each.name}" for each in held) or "no image pull secret"
         )
         text = f"robot {quoted(full)} is of another tool; its credential is in {where}"
-        if not (of_system and found and is_valid(_SHORT, purpose) and purpose not in data):
+        here = sorted(each.name for each in held if each.namespace == team.namespace)
+        if not (here and found and is_valid(_SHORT, purpose) and purpose not in data):
             notes.append(Note("suggestion", ("robots",), text))
             return
-        here = sorted(each.name for each in held if each.namespace == team.namespace)
-        if not here:
-            notes.append(Note("suggestion", ("robots", purpose), text))
-            return
         found["attach"] = self._is_attached(team, here[0])
-        data[purpose] = {**found, "replaces": [templated(full, team.name)]}
-        secrets[purpose] = here[0]
+        if of_system:  # a tenant cannot create it
+            found["replaces"] = [templated(full, team.name)]
+        else:
+            text += ". To retire it with a rotation, name it in 'replaces'"
+            notes.append(Note("suggestion", ("robots", purpose), text))
+        data[purpose] = found
+        if here[0] != f"harbor-{purpose}":
+            secrets[purpose] = here[0]
 
     def _purpose(self, team: Found, full: str) -> str:
         """Return the purpose in the name of another tool's robot, such as `otomi-team-shop-pull`."""

@@ -27,6 +27,8 @@ _INSIDE = (
     GATEWAY_API,
 )
 """The kinds whose objects are read in all namespaces."""
+_SECRETS = "harbor-"
+"""The beginning of the names of Secrets for Harbor: Tenantry's, and Otomi's."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,27 @@ def read_projects(clients: Clients, snapshot: Snapshot, names: Iterable[str]) ->
     wanted = [name for name in names if name not in snapshot.details]
     found = map_concurrently(lambda name: _project(clients, snapshot.projects[name]), wanted)
     snapshot.details |= dict(zip(wanted, found, strict=True))
+
+
+def read_secrets(clients: Clients, snapshot: Snapshot, namespaces: Iterable[str]) -> None:
+    """Add Secrets in some namespaces that may hold a robot's credential in another format.
+
+    Only Secrets with the usual beginning of their names are read.
+
+    Raises:
+        TenantryError: the cluster cannot be read.
+    """
+    wanted = [
+        (namespace, name)
+        for namespace in namespaces
+        for name in snapshot.secrets.get(namespace, {})
+        if name.startswith(_SECRETS) and name not in snapshot.pull_secrets.get(namespace, {})
+    ]
+    home = clients.clusters.home
+    found = map_concurrently(lambda each: home.get("Secret", each[1], each[0]), wanted)
+    for (namespace, name), secret in zip(wanted, found, strict=True):
+        if secret is not None:
+            snapshot.pull_secrets.setdefault(namespace, {})[name] = secret
 
 
 def _project(clients: Clients, row: Row) -> Project:

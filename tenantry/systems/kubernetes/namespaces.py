@@ -27,6 +27,8 @@ REPLACES = "tenantry.io/replaces"
 """Annotation of a team's namespace: the robots of other tools that the team's robots replace."""
 NAME = "tenantry"
 """Name of the ResourceQuota and the LimitRange."""
+BINDING = "tenantry-team"
+"""Name of the RoleBinding for the members of the team."""
 
 _READ = ["get", "list", "watch"]
 _WRITE = [*_READ, "create", "update", "patch", "delete", "deletecollection"]
@@ -145,23 +147,21 @@ def contents(
         for policy, spec in _policies(platform, declared).items():
             content = {"spec": Exactly(_completed(spec))}
             yield resource(kinds.NETWORK_POLICY, policy, team, content, marks, namespace=name)
-    if declared.cluster_role is None:
-        return
+    if declared.cluster_role is not None:
+        yield _role_binding(marks, platform, team, name, declared.cluster_role)
+
+
+def _role_binding(
+    marks: Marks, platform: Platform, team: Team, namespace: str, role: str
+) -> Resource:
+    """Return the binding of a ClusterRole to the team's group in a namespace."""
     group = platform.kubernetes.group_prefix + team.oidc_group
-    role = {
-        "apiGroup": "rbac.authorization.k8s.io",
-        "kind": "ClusterRole",
-        "name": declared.cluster_role,
+    api = "rbac.authorization.k8s.io"
+    content = {
+        "roleRef": Exactly({"apiGroup": api, "kind": "ClusterRole", "name": role}),
+        "subjects": [{"apiGroup": api, "kind": "Group", "name": group}],
     }
-    subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": group}
-    yield resource(
-        kinds.ROLE_BINDING,
-        "tenantry-team",
-        team,
-        {"roleRef": Exactly(role), "subjects": [subject]},
-        marks,
-        namespace=name,
-    )
+    return resource(kinds.ROLE_BINDING, BINDING, team, content, marks, namespace=namespace)
 
 
 def _amounts(amounts: dict[str, str]) -> dict[str, Amount]:
