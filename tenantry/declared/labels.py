@@ -55,7 +55,7 @@ def _fault(namespace: Namespace, name: str, label: str, value: str) -> str:
         return f"the API server sets this label to '{name}'; remove it"
     if label == POD_SECURITY and value != namespace.pod_security:
         return (
-            f"contradicts 'pod_security', which is {namespace.pod_security}; write "
+            f"contradicts 'pod_security', which is {namespace.pod_security or 'null'}; write "
             f"pod_security: {value}, or remove the label"
         )
     if label in (INJECTION, REVISION) and label in ours and value != ours[label]:

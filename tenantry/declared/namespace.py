@@ -50,9 +50,9 @@ class Namespace(Model):
     """Further labels of the namespace."""
     annotations: dict[Key, str] = {}
     """Further annotations of the namespace."""
-    pod_security: PodSecurity = "baseline"
+    pod_security: PodSecurity | None = "baseline"
     """The enforced Pod Security level. Sidecar injection without Istio's CNI requires
-    `privileged`."""
+    `privileged`. null sets no level: the API server's default applies."""
     mesh: StrictBool | Revision = True
     """Whether Istio injects its sidecar: true, false, or the name of a revision."""
     quota: Quota = {}

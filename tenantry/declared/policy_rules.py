@@ -219,8 +219,8 @@ def _check_namespace(
         known: namespaces whose values are allowed, or are checked on their own.
     """
     limits = case.limits
-    level = namespace.pod_security
-    if all(level != each.pod_security for each in known) and allows_more(
+    level = namespace.pod_security or "privileged"  # null enforces no level
+    if all(level != (each.pod_security or "privileged") for each in known) and allows_more(
         "pod_security", level, limits.pod_security
     ):
         text = f"'{level}' is less strict than '{limits.pod_security}'"

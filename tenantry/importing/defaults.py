@@ -193,7 +193,18 @@ def _without_none(value: Any) -> Any:
 def is_same(platform: Platform, team: Complete, content: Data) -> bool:
     """Return whether a file, with the platform's defaults, declares the same team."""
     made = complete(platform, Team.model_validate(content)).model_dump(mode="json")
-    ignored = {"adopt", "external_groups", "drift", "routes"}
-    return {k: v for k, v in made.items() if k not in ignored} == {
-        k: v for k, v in team.full.items() if k not in ignored
-    }
+    robots = [
+        {purpose: robot for purpose, robot in each["robots"].items() if robot is not None}
+        for each in (made, team.full)
+    ]
+    parts = (
+        "harbor",
+        "namespace",
+        "further_namespaces",
+        "oidc_clients",
+        "names",
+        "members",
+        "adopt",
+    )
+    same = all(made[part] == team.full[part] for part in parts) and robots[0] == robots[1]
+    return same and set(made["routes"]) == set(team.full["routes"])

@@ -31,12 +31,14 @@ class Draft:
         data: the content of its file, with all fields.
         notes: statements about places of the file.
         faults: why the team cannot be declared; empty if it can.
+        secrets: the Secrets of its robots, by purpose.
     """
 
     found: Found
     data: Data
     notes: list[Note] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    secrets: dict[str, str] = field(default_factory=dict)
 
     def note(self, sort: Any, place: Place, text: str) -> None:
         """Add a statement about a place, once."""
@@ -78,7 +80,7 @@ def draft(
     own.notes += notes
     own.data["members"], notes = members(connections.keycloak, snapshot, found.group)
     own.notes += notes
-    own.data["robots"], secrets, notes = robots.of(found)
+    own.data["robots"], own.secrets, notes = robots.of(found)
     own.data["robots"] |= {
         purpose: None for purpose in BUILT_IN_ROBOTS if purpose not in own.data["robots"]
     }
@@ -96,8 +98,7 @@ def draft(
     _external_groups(own, snapshot)
     if found.group and found.group != found.usual_group:
         own.data["group"] = found.group
-    given = {**explicit(found, names), **({"secrets": secrets} if secrets else {})}
-    if given:
+    if given := explicit(found, names):
         own.data["names"] = given
     return own
 

@@ -22,7 +22,13 @@ from tenantry.errors import DeclarationError
 from tenantry.importing import defaults, platforms
 from tenantry.importing.clients import RememberingHarbor, RememberingKeycloak, RememberingKubernetes
 from tenantry.importing.drafts import Draft, draft
-from tenantry.importing.naming import client_owners, declared_patterns, patterns
+from tenantry.importing.naming import (
+    client_owners,
+    declare_secrets,
+    declared_patterns,
+    patterns,
+    secret_pattern,
+)
 from tenantry.importing.realms import find_realm
 from tenantry.importing.recognition import Found, Recognition, Recognized, recognize
 from tenantry.importing.report import Report
@@ -160,6 +166,9 @@ class _Import:
         self._clock = clock
         self._completes = existing is None or not existing.names
         """Whether the import writes `platform.yaml`: it completes one that no team depends on."""
+        given = existing is not None and "names" in existing.platform.model_fields_set
+        self._chooses_names = self._completes and not given
+        """Whether the import chooses the platform's patterns of names."""
 
     def result(
         self,
@@ -181,6 +190,11 @@ class _Import:
         robots = Robots(snapshot)
         names = self._names(found, how)
         drafts = self._drafts(snapshot, robots, found, names)
+        pattern = secret_pattern([each.secrets for each in drafts])
+        if pattern and self._chooses_names:
+            names = names.model_copy(update={"secret": pattern})
+        for each in drafts:
+            declare_secrets(each.data, each.secrets, names)
         platform = self._platform(snapshot, realm, parent_group, found, robots, drafts)
         if self._completes and (own := declared_patterns(names)):
             platform["names"] = own
@@ -209,9 +223,7 @@ class _Import:
         """Return the platform's patterns of names, and tell the teams their usual groups."""
         teams = list(found.teams.values())
         names = patterns(teams, how.patterns)
-        if self._existing is not None and (
-            not self._completes or "names" in self._existing.platform.model_fields_set
-        ):
+        if self._existing is not None and not self._chooses_names:
             names = self._existing.platform.names
         for team in teams:
             team.usual_group = fill(names.group, team=team.name)
@@ -259,11 +271,15 @@ class _Import:
         model = Platform.model_validate(platform)
         teams = [defaults.Complete(model, each.data) for each in drafts]
         report = Report(teams={each.found.name: each.found.by for each in drafts})
-        if self._completes and (shared := defaults.common(teams)):
-            platform = {**platform, "defaults": merge(shared, platform.get("defaults", {}))}
-            report.defaults = dump({"defaults": shared})
-        model = Platform.model_validate(platform)
-        contents = {team.data["name"]: defaults.own(model, team) for team in teams}
+        shared = defaults.common(teams) if self._completes else {}
+        for given in (shared, {}):  # without defaults, if a team cannot do without one of them
+            whole = {**platform, "defaults": merge(given, platform.get("defaults", {}))}
+            model = Platform.model_validate(whole)
+            contents = {team.data["name"]: defaults.own(model, team) for team in teams}
+            if all(defaults.is_same(model, each, contents[each.data["name"]]) for each in teams):
+                break
+        if given:
+            platform, report.defaults = whole, dump({"defaults": given})
         return Imported(platform, contents, report)
 
     def _word(self, imported: Imported, drafts: Sequence[Draft], *, write_grants: bool) -> None:

@@ -104,16 +104,9 @@ class _Namespace:
                 self._note("suggestion", "annotations", text)
         return kept
 
-    def _pod_security(self) -> str:
+    def _pod_security(self) -> str | None:
         level = labels(self._live).get(POD_SECURITY)
-        if level in _POD_SECURITY:
-            return level
-        text = (
-            f"namespace {self._name} has no label {POD_SECURITY}, which means 'privileged' unless the API "
-            "server has another default; the adoption writes the label"
-        )
-        self._note("decided", "pod_security", text)
-        return "privileged"
+        return level if level in _POD_SECURITY else None
 
     def _mesh(self) -> bool | str:
         found = labels(self._live)

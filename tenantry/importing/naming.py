@@ -77,3 +77,24 @@ def client_owners(
         if team is not None:
             found[id] = team
     return found
+
+
+def secret_pattern(secrets: Sequence[dict[str, str]]) -> str | None:
+    """Return the pattern of the names of most robots' Secrets; None if most follow none.
+
+    Args:
+        secrets: the names of each team's Secrets, by purpose.
+    """
+    pairs = [pair for each in secrets for pair in each.items()]
+    fitting = Counter(
+        name.replace(purpose, "{purpose}") for purpose, name in pairs if name.count(purpose) == 1
+    )
+    best = fitting.most_common(1)
+    return best[0][0] if best and 2 * best[0][1] > len(pairs) else None
+
+
+def declare_secrets(data: Data, secrets: dict[str, str], names: NamePatterns) -> None:
+    """Add the names of a team's Secrets that follow no pattern to the content of its file."""
+    own = {p: name for p, name in secrets.items() if name != fill(names.secret, purpose=p)}
+    if own:
+        data.setdefault("names", {})["secrets"] = own

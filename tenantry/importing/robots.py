@@ -121,7 +121,7 @@ class Robots:
             return
         usual = f"harbor-{purpose}"
         name = usual if usual in here or not here else here[0]
-        if name != usual:
+        if here:
             secrets[purpose] = name
         found["attach"] = self._is_attached(team, name)
         data[purpose] = found
@@ -189,8 +189,7 @@ class Robots:
             text += ". To retire it with a rotation, name it in 'replaces'"
             notes.append(Note("suggestion", ("robots", purpose), text))
         data[purpose] = found
-        if here[0] != f"harbor-{purpose}":
-            secrets[purpose] = here[0]
+        secrets[purpose] = here[0]
 
     def _purpose(self, team: Found, full: str) -> str:
         """Return the purpose in the name of another tool's robot, such as `otomi-team-shop-pull`."""

@@ -153,12 +153,7 @@ def _places(draft: Draft, change: Change, found: Sequence[Difference]) -> list[P
     places = [change.id.kind.place(team, change.id.key, field) for field in fields]
     if change.id.kind.name == "ServiceAccount":
         names = [field.partition(".")[2] for field in fields]
-        secrets = (draft.data.get("names") or {}).get("secrets") or {}
-        purposes = [
-            purpose
-            for purpose in draft.data["robots"]
-            if secrets.get(purpose, f"harbor-{purpose}") in names
-        ]
+        purposes = [each for each in draft.data["robots"] if draft.secrets.get(each) in names]
         places = [("robots", purpose, "attach") for purpose in purposes]
     if change.id.kind.name == "NetworkPolicy" and places[0][-1:] == ("network",):
         name = change.id.key.partition("/")[2].removeprefix("tenantry-").replace("-", "_")
@@ -255,7 +250,7 @@ def _unit_of_namespace(place: Place) -> Place:
             return ("network", "policies", name)
         case ("network", flag, *_) if str(flag).startswith("allow_"):
             return ("network", flag)
-        case (field, *_):
+        case (field, *_) if field not in ("mesh", "pod_security"):  # they cannot be absent
             return (field,)
     return ()
 

@@ -2,10 +2,10 @@
 
 import textwrap
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tenantry.declared.faults import Document
+from tenantry.declared.faults import Document, Place
 from tenantry.declared.parsing import parse
 from tenantry.declared.rewriting import dump
 from tenantry.importing.notes import Note
@@ -35,6 +35,8 @@ def file_text(name: str, content: dict[str, Any], notes: Iterable[Note]) -> str:
             if note.line not in comments:
                 comments.append(note.line)
     lines = text.splitlines()
+    for place in _nulls(content):
+        lines[document.line(place) - 1] += " null"
     written: list[str] = []
     for number, line in enumerate(lines, start=1):
         indent = line[: len(line) - len(line.lstrip(" "))]
@@ -60,3 +62,13 @@ def _comment(text: str, indent: str) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def _nulls(content: Any, place: Place = ()) -> Iterator[Place]:
+    """Yield the places of fields that are null, which the emitter leaves empty."""
+    if isinstance(content, dict):
+        for key, value in content.items():
+            if value is None:
+                yield (*place, key)
+            else:
+                yield from _nulls(value, (*place, key))

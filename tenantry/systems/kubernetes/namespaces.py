@@ -90,7 +90,7 @@ def namespace(
     """Return the namespace itself."""
     labels = {
         **declared.labels,
-        POD_SECURITY: declared.pod_security,
+        **({POD_SECURITY: declared.pod_security} if declared.pod_security else {}),
         **injection(declared.mesh),
     }
     return resource(
