@@ -191,6 +191,8 @@ def remove(draft: Draft, place: Place, why: str) -> bool:
     )
     if unit[0] == "robots":
         absent = False if unit[2:] == ("attach",) else None
+    elif str(last).startswith("allow_"):
+        absent = False
     if absent is _ABSENT:
         del parent[last]
     elif value == absent:

@@ -36,7 +36,7 @@ def test_a_namespace_without_labels_keeps_running_as_it_does(
             **found.platform["defaults"]["namespace"],
             **found.teams[name].get("namespace", {}),
         }
-        assert declared["pod_security"] == "privileged"
+        assert declared["pod_security"] is None
         assert declared["mesh"] is False
         assert declared["cluster_role"] is None
         assert declared["network"] == {"deny_by_default": False}
