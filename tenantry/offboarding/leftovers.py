@@ -22,7 +22,9 @@ from tenantry.systems.keycloak.clients import mark_of, observed_fields
 from tenantry.systems.kubernetes import kinds, objects
 from tenantry.systems.kubernetes.client import Object
 from tenantry.systems.systems import Systems
+from tenantry.text import logger
 
+_log = logger(__name__)
 _INSIDE = (kinds.ROLE_BINDING, VIRTUAL_SERVICE, HTTP_ROUTE)
 """The kinds of objects in a namespace that a revocation deletes."""
 
@@ -97,7 +99,18 @@ class Leftovers:
                     seen.live[id] = objects.live_in(found, team.name)
 
     def _observe_secrets(self, team: Team, observed: Observed, seen: Observed) -> None:
-        for found in self._marked("Secret", team, content=False):
+        try:
+            listed = list(self._marked("Secret", team, content=False))
+        except SystemRefused as error:
+            if error.status != 403:
+                raise
+            _log.warning(
+                "Secrets of team '%s' that it no longer declares outside of its namespaces are not "
+                "found, since Tenantry's account may not list Secrets.",
+                team.name,
+            )
+            return
+        for found in listed:
             namespace, name = found["metadata"]["namespace"], found["metadata"]["name"]
             id = objects.id_of(kinds.SECRET, name, namespace)
             if id in observed.live or namespace in team.namespaces:

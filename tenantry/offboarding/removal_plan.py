@@ -11,7 +11,7 @@ from tenantry.kinds import REMOVAL_STEPS
 from tenantry.offboarding.holdings import Holding, holdings, observe
 from tenantry.offboarding.plan import Deletion, Kept, RemovalPlan, Repository
 from tenantry.plan import Change
-from tenantry.resources import Id, Live, Observed, Resource
+from tenantry.resources import Id, Live, Observed, Resource, get_path
 from tenantry.systems.credentials.accounts import ACCOUNT
 from tenantry.systems.credentials.places import holds_more
 from tenantry.systems.harbor.client import Row
@@ -20,7 +20,7 @@ from tenantry.systems.harbor.kinds import IMMUTABLE_TAG_RULE, PROJECT, REPOSITOR
 from tenantry.systems.harbor.project import project_id
 from tenantry.systems.harbor.tags import patterns
 from tenantry.systems.keycloak.kinds import GROUP
-from tenantry.systems.kubernetes import objects
+from tenantry.systems.kubernetes import intents, objects
 from tenantry.systems.kubernetes.kinds import (
     NAMESPACE,
     SECRET,
@@ -75,7 +75,7 @@ def plan_removal(
 
 def _read_content(systems: Systems, team: Team, observed: Observed, retry: bool) -> Content:
     project = observed.live.get(project_id(team.project))
-    if project is None:
+    if project is None or project.foreign:
         return Content([], [])
     client, number = systems.harbor_client, project.handle["project_id"]
     with understood("harbor", f"read the images of project {team.project}"):
@@ -138,12 +138,23 @@ class _Planner:
             if id.kind == PROJECT and self._repositories and not self._delete_images:
                 number = count(len(self._repositories), "repository", "repositories")
                 why = f"it contains {number}, and the images are to be kept"
+            elif id.kind == NAMESPACE and not why and (other := self._other_project(holding)):
+                why = (
+                    f"it records that Harbor project '{other}' is the team's. Declare 'names: "
+                    f"{{project: {other}}}' in the team's file to remove both"
+                )
             elif id.kind == GROUP and not why and holding.live.handle.get("subGroupCount"):
                 why = "it contains groups that Tenantry did not create"
             if why and (id.kind.removal_step is not None or id.kind.grants_access):
                 is_disabled = holding.live.fields.get("disabled") is True
                 grants = id.kind.grants_access and not is_disabled
                 yield id, Kept(id, why, grants_access=grants)
+
+    def _other_project(self, holding: Holding) -> str:
+        """Return the project that a namespace records if it is not the declared one, else nothing."""
+        path = ("metadata", "annotations", intents.PROJECT)
+        recorded = str(get_path(holding.live.fields, path) or "")
+        return recorded if recorded != self._team.project else ""
 
     def _images(self) -> Iterator[Deletion]:
         """Yield the deletions without which Harbor does not delete the project."""

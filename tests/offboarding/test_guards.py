@@ -198,6 +198,19 @@ def test_what_a_team_no_longer_declares_ends_with_it(land: Bench) -> None:
     assert bystanders(land) == others
 
 
+def test_a_namespace_that_records_another_project_is_kept_with_it(land: Bench) -> None:
+    """The file of a vanished team may lack the explicit name of its project."""
+    land.declare({"name": "late", "names": {"project": "images"}}, DATA, SHOP, platform=NAMED)
+    land.onboard("late")
+    land.declare({"name": "late"}, DATA, SHOP, platform=PLATFORM)
+    outcome = remove(land, name="late")
+    assert kept(outcome)["kubernetes/Namespace/team-late"] == (
+        "it records that Harbor project 'images' is the team's. Declare 'names: {project: "
+        "images}' in the team's file to remove both"
+    )
+    assert "images" in land.sandbox.harbor.projects
+
+
 def test_what_blocks_a_namespace_is_cut_and_escaped(land: Bench) -> None:
     hostile = [f"example.com/{'x' * 50}{number}" for number in range(40)]
     put(land, "ConfigMap", "x", "team-shop", metadata={"finalizers": hostile})
@@ -209,6 +222,15 @@ def test_what_blocks_a_namespace_is_cut_and_escaped(land: Bench) -> None:
 # Adopted
 
 
+NAMED: Data = {
+    **PLATFORM,
+    "policy": {
+        "grants": [
+            *PLATFORM["policy"]["grants"],
+            *granted("late", projects=["images"])["policy"]["grants"],
+        ]
+    },
+}
 ADOPTED: Data = {
     "name": "old",
     "adopt": "yes",
