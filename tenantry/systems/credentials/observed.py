@@ -12,7 +12,7 @@ from tenantry.systems.credentials.contents import Credential
 from tenantry.systems.credentials.places import RobotSecret, annotations_of, places, renamed
 from tenantry.systems.harbor.client import Row
 from tenantry.systems.harbor.kinds import ROBOT
-from tenantry.systems.harbor.robots import robot_id
+from tenantry.systems.harbor.robots import expires_at, robot_id
 
 
 def rows_by_project(observed: Observed) -> dict[str, list[Row]]:
@@ -28,6 +28,12 @@ def rows(team: Team, purpose: str, observed: Observed) -> dict[str, Row]:
     """Return the existing robots of a pair, by short name."""
     known = ((s, observed.live.get(robot_id(team.project, s))) for s in pairs.pair(purpose))
     return {short: live.handle for short, live in known if live is not None}
+
+
+def has_expired(robot: Live | None, now: datetime) -> bool:
+    """Return whether an observed robot has expired."""
+    expires = expires_at(robot.handle) if robot else None
+    return expires is not None and expires <= now
 
 
 def holds(short: str, secret: Live | None) -> bool:

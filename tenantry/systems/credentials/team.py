@@ -10,46 +10,40 @@ Onboarding and rotation create robots (`issuing.py`), and write their Secrets (`
 same way.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from tenantry.answers import understood
 from tenantry.calls import Clock, map_concurrently, utc_now
 from tenantry.declared import Robot, Team
 from tenantry.errors import ChangedMeanwhile
-from tenantry.marks import Marks, ProjectMark, is_revoked
+from tenantry.marks import Marks, is_revoked
 from tenantry.plan import Change, unknown_kind
 from tenantry.resources import Id, Live, Observed, Resource, whole_system
-from tenantry.systems.credentials.accounts import ACCOUNT, attach, attached, attachments, detach
+from tenantry.systems.credentials.accounts import ACCOUNT, attach, attached, detach
 from tenantry.systems.credentials.clients import ClientSecret, ClientSecrets
 from tenantry.systems.credentials.contents import (
     Credential,
     host_of,
 )
+from tenantry.systems.credentials.desired import ACCEPTED, REJECTED, DesiredCredentials
 from tenantry.systems.credentials.foreign import (
     FOREIGN,
     SystemRobots,
-    as_observed,
     find_foreign,
-    kept_robot,
     names_robot,
     works,
 )
 from tenantry.systems.credentials.issuing import Created, Issuer
 from tenantry.systems.credentials.observed import (
-    live_robot,
+    has_expired,
     refuse_unread,
     rows_by_project,
     stored_credentials,
 )
-from tenantry.systems.credentials.observed import rows as rows_of
-from tenantry.systems.credentials.pairs import KEPT, ROBOT
 from tenantry.systems.credentials.places import (
-    Place,
     RobotSecret,
     Secrets,
-    annotations_of,
     places,
 )
 from tenantry.systems.credentials.renames import changed_secret, has_robot, refused
@@ -57,13 +51,11 @@ from tenantry.systems.credentials.retired import is_past_retirement
 from tenantry.systems.harbor import kinds as harbor_kinds
 from tenantry.systems.harbor.client import HarborClient, Row
 from tenantry.systems.harbor.project import project_id
-from tenantry.systems.harbor.robots import FAR_OFF, Lifetime, expires_at, permissions, robot_id
+from tenantry.systems.harbor.robots import Lifetime, permissions
 from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.kubernetes import kinds as kubernetes_kinds
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.clusters import Clusters
-
-_ACCEPTED, _REJECTED = "accepted by Harbor", "rejected by Harbor"
 
 
 class TeamCredentials:
@@ -100,6 +92,9 @@ class TeamCredentials:
         self._marks = marks
         self.issuer = Issuer(harbor, marks)
         self.secrets = Secrets(clusters, lambda: self.registry, marks)
+        self._planned = DesiredCredentials(
+            self.secrets, self._client_secrets, marks, probe=probe, clock=clock
+        )
         self._proven: dict[Id, Credential] = {}
         self._created: dict[Id, Created] = {}
 
@@ -116,96 +111,7 @@ class TeamCredentials:
         The observed state determines the live robot of each pair, and its full name in Harbor.
         """
         with understood("harbor", f"plan the credentials of team '{team.name}'"):
-            return self._desired(team, observed)
-
-    def _desired(self, team: Team, observed: Observed) -> list[Resource]:
-        wanted: list[Resource] = []
-        project_of_team = project_id(team.project)
-        project = observed.live.get(project_of_team)
-        kept = project is None or (project.ours and not project.handle["adopted"])
-        mark: ProjectMark = "created" if kept else "adopted"
-        for purpose, robot in team.active_robots.items():
-            if (foreign := kept_robot(team, purpose, observed)) is not None:
-                wanted += [
-                    self._kept_secret(place, foreign, observed) for place in places(team, purpose)
-                ]
-                continue
-            short = live_robot(team, purpose, observed, self._clock())
-            id = robot_id(team.project, short)
-            fields: dict[str, Any] = {
-                "access": sorted(set(robot.access)),
-                "disabled": False,
-                "lifetime": robot.expiry_days,
-            }
-            if self._marks.is_known:  # the description marks the robot and its project
-                fields["description"] = self._marks.description(mark, team.name)
-            known = observed.live.get(id)
-            if robot.rotation is None or self._has_expired(known):  # otherwise rotation replaces it
-                fields["expiry"] = FAR_OFF
-            wanted.append(
-                Resource(
-                    id,
-                    fields,
-                    body=(team, robot, mark),
-                    owner=project_of_team,
-                )
-            )
-            wanted.extend(self._restored(team, purpose, short, mark, observed))
-            wanted += [self._secret(place, id, observed) for place in places(team, purpose)]
-        wanted.extend(
-            self._client_secrets.desired(team, name, observed) for name in team.oidc_clients
-        )
-        wanted.extend(attachments(team))
-        return wanted
-
-    def _restored(
-        self, team: Team, purpose: str, live: str, mark: ProjectMark, observed: Observed
-    ) -> Iterator[Resource]:
-        """Yield the other robot of a pair if a revocation has disabled it during its overlap."""
-        for short, row in rows_of(team, purpose, observed).items():
-            if short != live and is_revoked(row) and self._marks.is_known:
-                description = self._marks.description(mark, team.name)
-                yield Resource(
-                    robot_id(team.project, short),
-                    {"disabled": False, "description": description},
-                    owner=project_id(team.project),
-                )
-
-    def _has_expired(self, robot: Live | None) -> bool:
-        expires = expires_at(robot.handle) if robot else None
-        return expires is not None and expires <= self._clock()
-
-    def _secret(self, place: Place, robot: Id, observed: Observed) -> Resource:
-        known = observed.live.get(robot)
-        fields = self._content(place, known.handle if known else None, observed)
-        annotations = {ROBOT: robot.key.rsplit("/", 1)[-1]}
-        if place.is_first:
-            held = annotations_of(observed.live.get(place.id))
-            annotations |= {key: held[key] for key in KEPT if key in held}
-        return self.secrets.resource(as_observed(place, observed), robot, annotations, fields)
-
-    def _kept_secret(self, place: Place, robot: Row, observed: Observed) -> Resource:
-        """Return the desired Secret while the credential of another owner's robot is kept.
-
-        Args:
-            place: the Secret.
-            robot: the robot whose credential the first Secret holds.
-            observed: the observed Secrets. A Secret that holds another working credential keeps it.
-        """
-        live = observed.live.get(place.id)
-        fields = self._content(place, (live and live.handle.get(FOREIGN)) or robot, observed)
-        return self.secrets.resource(as_observed(place, observed), None, {}, fields)
-
-    def _content(self, place: Place, robot: Row | None, observed: Observed) -> dict[str, Any]:
-        """Return what the Secret of a robot must contain, as far as Harbor can be read."""
-        fields: dict[str, Any] = {}
-        if observed.is_known(whole_system("harbor")):
-            fields["registry"] = self.registry
-            if robot is not None:
-                fields["username"] = robot["name"]
-            if self._probe and observed.is_known(project_id(place.team.project)):
-                fields["credential"] = _ACCEPTED
-        return fields
+            return self._planned.of(team, observed)
 
     # Observed
 
@@ -285,7 +191,7 @@ class TeamCredentials:
                         if probe:
                             names = {row["name"] for row in (*own, *filter(None, [foreign]))}
                             accepted = self.issuer.accepts(live.handle["credential"], names, tried)
-                            state = _ACCEPTED if accepted else _REJECTED
+                            state = ACCEPTED if accepted else REJECTED
                             live = replace(live, fields={**live.fields, "credential": state})
                         else:
                             accepted = foreign is not None and works(foreign, self._clock())
@@ -373,7 +279,7 @@ class TeamCredentials:
         if change.live is not None:
             row = change.live.handle
             lifetime: Lifetime = change.live.fields["lifetime"]
-            renewed = is_revoked(row) and self._has_expired(change.live)
+            renewed = is_revoked(row) and has_expired(change.live, self._clock())
             if renewed:  # nobody has used the old secret since, so it is not made valid again
                 credential = self.issuer.renew(row["id"], row["name"])
             if {"lifetime", "expiry"} & {found.field for found in change.differences}:
