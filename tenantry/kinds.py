@@ -83,6 +83,8 @@ class Kind:
         stage: the stage that creates and updates it; None if Tenantry only observes it.
         deletion_stage: the stage that deletes it, if it is another one.
         removal: what happens to a resource with Tenantry's mark that is no longer declared.
+        is_recorded: whether the team's first namespace records which ones Tenantry created, because they
+            carry no mark, or because no run lists them.
         retired_fields: the fields that onboarding writes to such a resource of a `retired` kind.
         explain_left: returns what the plan and the finding say about such a resource while it
             exists, given its owner, its key and its observed state. The text is empty if the resource
@@ -112,6 +114,7 @@ class Kind:
     stage: Stage | None = field(default=None, compare=False)
     deletion_stage: Stage | None = field(default=None, compare=False, kw_only=True)
     removal: Removal = field(default="kept", compare=False, kw_only=True)
+    is_recorded: bool = field(default=False, compare=False, kw_only=True)
     retired_fields: Mapping[str, Any] = field(
         default_factory=dict, compare=False, kw_only=True, repr=False
     )

@@ -4,19 +4,19 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 
-from tenantry.declared import Team
+from tenantry.declared import Platform, Team
 from tenantry.drift.findings import TEAM, Finding, Scope
 from tenantry.drift.places import locate
 from tenantry.drift.severity import severity
 from tenantry.errors import as_tenantry_error
 from tenantry.plan import Action
-from tenantry.resources import PLATFORM, Id, Live, Observed, Unreadable, get_path
+from tenantry.resources import PLATFORM, Id, Live, Observed, Unreadable
 from tenantry.systems.credentials.foreign import is_kept
-from tenantry.systems.credentials.pairs import ROBOT as CREDENTIAL
+from tenantry.systems.credentials.places import annotations_of
 from tenantry.systems.harbor.kinds import ROBOT
 from tenantry.systems.harbor.robots import purpose_of
 from tenantry.systems.keycloak.kinds import CLIENT
-from tenantry.systems.kubernetes.kinds import SECRET
+from tenantry.systems.kubernetes.kinds import HELD_ROBOT, SECRET
 from tenantry.systems.systems import Systems
 from tenantry.wording import count
 
@@ -102,16 +102,15 @@ class Extras:
         is_known = not team or team in self._state.names
         subject = "it is not declared" if is_known else "it and its team are not declared"
         remedy: Action | None = "delete" if live.marked and id.kind.is_removable else None
-        advice = ""
+        advice = self._explain(id, live)
         if id in self.retired:
             remedy = None
-            advice = (
-                "rotate-robots retires it: it keeps working for a day or two, and is deleted later "
-                "with its Secrets. To delete it now, add it to 'remove'."
-            )
-        elif remedy is None:
+            advice = f"{advice}. To delete it now, add it to 'remove'."
+        elif remedy is None and not advice:
             how = "with 'remove'" if id.kind.is_removable else "by hand"
             advice = f"Declare it, or delete it {how}."
+        elif remedy is not None:
+            advice = ""
         if team in self.vanished:
             remedy, advice = None, _advice(team)
         if team in self._teams and id.kind == ROBOT and self._is_kept(self._teams[team], live):
@@ -150,21 +149,33 @@ class Extras:
     def _is_kept(self, team: Team, robot: Live) -> bool:
         return robot.handle is not None and is_kept(team, robot.handle, self._observed)
 
+    def _explain(self, id: Id, live: Live) -> str:
+        """Return what the kind says about a resource of Tenantry that is no longer declared."""
+        owner: Team | Platform | None = self._teams.get(live.team or PLATFORM)
+        if live.team == PLATFORM:
+            owner = self._state.platform
+        return id.kind.explain_left(owner, id.key, live) if owner and live.marked else ""
+
     def _is_retired(self, id: Id, live: Live) -> bool:
-        """Return whether it is a robot of a removed purpose, or the Secret of such a robot."""
+        """Return whether rotation retires it: a robot of a removed purpose, or a Secret that holds
+        the credential of a robot."""
         team = self._teams.get(live.team or PLATFORM)
         if team is None or not live.marked:
             return False
         if id.kind == ROBOT:
             purpose = purpose_of(id.key.rpartition("/")[2])
             return bool(purpose) and purpose not in team.active_robots
-        namespace, _, secret = id.key.rpartition("/")
-        if id.kind != SECRET or namespace not in team.namespaces:
+        if id.kind != SECRET:
             return False
-        robot = purpose_of(str(get_path(live.fields, ("metadata", "annotations", CREDENTIAL))))
+        namespace, _, secret = id.key.rpartition("/")
+        held = purpose_of(annotations_of(live).get(HELD_ROBOT, ""))
         return any(
-            purpose not in team.active_robots
-            and (robot == purpose or team.secret_name(purpose) == secret)
+            purpose == held
+            or (
+                namespace in team.namespaces
+                and purpose not in team.active_robots
+                and team.secret_name(purpose) == secret
+            )
             for purpose in self._purposes[team.project]
         )
 

@@ -9,16 +9,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from tenantry.declared import Team
-from tenantry.declared.harbor_project import SecretFormat
-from tenantry.marks import ADOPTED, TEAM
+from tenantry.rotation.left_secrets import LeftSecret, LeftSecrets
 from tenantry.systems.credentials.accounts import ACCOUNT
-from tenantry.systems.credentials.contents import DOCKER
-from tenantry.systems.credentials.pairs import ROBOT, pair
-from tenantry.systems.credentials.places import Place
 from tenantry.systems.harbor.client import Row
 from tenantry.systems.harbor.robots import expires_at, purpose_of, short_name
-from tenantry.systems.kubernetes import objects
-from tenantry.systems.kubernetes.client import Object
 from tenantry.systems.systems import Systems
 
 
@@ -37,7 +31,7 @@ class Removed:
     team: Team
     purpose: str
     rows: dict[str, Row]
-    secrets: tuple[Object, ...] = ()
+    secrets: tuple[LeftSecret, ...] = ()
     attached: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -93,46 +87,17 @@ def find_removed(
     for purpose, robots in sorted(found.items()):
         state = Removed(team, purpose, robots)
         if not state.working(now):
-            secrets = tuple(_secrets(systems, team, purpose))
+            secrets = tuple(LeftSecrets(systems, team, purpose).find())
             attached = tuple(_attached(systems, team, purpose, secrets))
             state = replace(state, secrets=secrets, attached=attached)
         yield state
 
 
-def _secrets(systems: Systems, team: Team, purpose: str) -> Iterator[Object]:
-    """Yield the Secrets that hold the credential of a purpose and nothing else."""
-    selector = f"{objects.OURS},{TEAM}={team.name}"
-    for found in systems.home_cluster.list("Secret", labelSelector=selector, content=False):
-        metadata = found["metadata"]
-        annotations = metadata.get("annotations") or {}
-        is_first = metadata["name"] == team.secret_name(purpose)
-        is_ours = is_first or annotations.get(ROBOT) in pair(purpose)
-        if not is_ours or ADOPTED in annotations:
-            continue
-        namespace, name = metadata["namespace"], metadata["name"]
-        if namespace in team.namespaces and not _holds_more(systems, team, purpose, found):
-            secret = systems.home_cluster.get("Secret", name, namespace)
-            if secret is not None:
-                yield secret
-
-
-def _holds_more(systems: Systems, team: Team, purpose: str, secret: Object) -> bool:
-    """Return whether a Secret holds credentials for other registries, or keys that the team added."""
-    metadata = secret["metadata"]
-    format: SecretFormat = "docker" if secret.get("type") == DOCKER else "config.json"
-    place = Place(team, purpose, metadata["namespace"], metadata["name"], format)
-    live = systems.credentials.secrets.read(place)
-    if live is None:
-        return False
-    others = live.handle["others"]
-    return bool(others.get("auths")) or len(live.handle["sizes"]) > 1
-
-
 def _attached(
-    systems: Systems, team: Team, purpose: str, secrets: Iterable[Object]
+    systems: Systems, team: Team, purpose: str, secrets: Iterable[LeftSecret]
 ) -> Iterator[tuple[str, str]]:
     """Yield the attached Secrets of a purpose. The team file may have lost an explicit name."""
-    found = {(each["metadata"]["namespace"], each["metadata"]["name"]) for each in secrets}
+    found = {(each.namespace, each.name) for each in secrets}
     for namespace in team.namespaces:
         account = systems.home_cluster.get("ServiceAccount", ACCOUNT, namespace)
         for entry in (account or {}).get("imagePullSecrets") or []:

@@ -17,6 +17,7 @@ from tenantry.declared import Robot
 from tenantry.errors import ChangedMeanwhile
 from tenantry.rotation.assess import Outcome, Step
 from tenantry.rotation.due import RotationRequest
+from tenantry.rotation.left_secrets import LeftSecrets
 from tenantry.rotation.removed import Removed
 from tenantry.systems.credentials.accounts import detach
 from tenantry.systems.credentials.pairs import moment
@@ -135,15 +136,15 @@ class Retirement:
 
     def _clear(self) -> None:
         cluster = self._systems.home_cluster
-        for namespace, secret in self._state.attached:
+        for namespace, name in self._state.attached:
             self._check()
-            detach(cluster, namespace, secret)
-            self._record(f"detached {secret} from the ServiceAccount in {namespace}")
-        for found in self._state.secrets:
-            metadata = found["metadata"]
+            detach(cluster, namespace, name)
+            self._record(f"detached {name} from the ServiceAccount in {namespace}")
+        left = LeftSecrets(self._systems, self._state.team, self._state.purpose)
+        for secret in self._state.secrets:
             self._check()
-            cluster.delete("Secret", metadata["name"], metadata["namespace"], metadata["uid"])
-            self._record(f"deleted Secret {metadata['namespace']}/{metadata['name']}")
+            left.delete(secret)
+            self._record(f"deleted Secret {secret}")
 
     def _update(self, name: str, row: Row, text: str) -> None:
         self._check()

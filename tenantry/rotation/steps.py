@@ -14,6 +14,7 @@ from tenantry.errors import (
 )
 from tenantry.rotation.assess import ACCEPTED, Outcome, Step, next_due
 from tenantry.rotation.due import RotationRequest
+from tenantry.rotation.left_secrets import LeftSecrets
 from tenantry.rotation.pair import Pair
 from tenantry.rotation.probe import Probe
 from tenantry.rotation.sinks import Sink
@@ -132,6 +133,8 @@ class PairSteps:
         tested = probe.after_publishing(made.credential)
         self._record(f"tested the published credential: {tested}", test=ACCEPTED)
         self._record_end(compromised)
+        if compromised:
+            self._delete_left_secrets(target)
 
     def delete_compromised(self) -> None:
         """Delete the compromised robots at once, without an overlap."""
@@ -178,12 +181,29 @@ class PairSteps:
         for name, row in self._pair.in_use.items():
             self._disable(name, row)
             self.outcome = replace(self.outcome, state="in sync", until=None)
+        self._delete_left_secrets(self._pair.live)
 
     def delete(self) -> None:
         """Delete old robots whose time as disabled robots is over."""
+        self._delete_left_secrets(self._pair.live)
         for name, row in self._pair.old.items():
             if row["disable"] and self._pair.deletion_time(row) <= self._now:
                 self._delete(name, row, "it was disabled for long enough")
+
+    def _delete_left_secrets(self, live: str) -> None:
+        """Delete the Secrets that the team no longer declares, if their credential does not work.
+
+        A Secret with the credential of the live robot is deleted after the next rotation.
+
+        Args:
+            live: the robot whose credential works. The other one is disabled or deleted.
+        """
+        left = LeftSecrets(self._systems, self._pair.team, self._pair.purpose)
+        for secret in left.find():
+            if secret.robot == other(live):
+                self._check()
+                left.delete(secret)
+                self._record(f"deleted Secret {secret}, which is no longer declared")
 
     # Robots
 

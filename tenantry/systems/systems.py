@@ -32,6 +32,7 @@ from tenantry.systems.keycloak.harbors_client import secret_of
 from tenantry.systems.keycloak.platform import KeycloakPlatform
 from tenantry.systems.keycloak.team import KeycloakTeams
 from tenantry.systems.kubernetes.client import KubernetesClient
+from tenantry.systems.kubernetes.record import with_record
 from tenantry.systems.kubernetes.team import KubernetesTeams
 
 hide_wire_logs()
@@ -203,11 +204,12 @@ class Systems:
 
     def desired(self, team: Team, observed: Observed) -> list[Resource]:
         """Return the desired resources of a team."""
-        return [
+        wanted = [
             resource
             for adapter in self.team_adapters
             for resource in adapter.desired(team, observed)
         ]
+        return with_record(team, wanted, observed, self._team_kinds)
 
     def desired_platform(self, observed: Observed) -> list[Resource]:
         """Return the platform's own desired resources."""

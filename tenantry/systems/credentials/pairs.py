@@ -18,8 +18,9 @@ from datetime import UTC, datetime, timedelta
 from tenantry.declared import Robot
 from tenantry.marks import is_revoked
 from tenantry.systems.harbor.client import Row
+from tenantry.systems.kubernetes.kinds import HELD_ROBOT
 
-ROBOT = "tenantry.io/robot"
+ROBOT = HELD_ROBOT
 """Annotation of a Secret: the robot whose credential it holds, such as `pull-a`."""
 SINCE = "tenantry.io/rotated"
 """Annotation of the first Secret: when the robot was published, for information only."""

@@ -56,6 +56,7 @@ from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.kubernetes import kinds as kubernetes_kinds
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.clusters import Clusters
+from tenantry.systems.kubernetes.record import recorded
 
 
 class TeamCredentials:
@@ -206,7 +207,31 @@ class TeamCredentials:
                     elif place.is_foreign and self.secrets.lacks_namespace(place):
                         seen.waiting[place.id] = f"there is no namespace '{place.namespace}'"
         self._client_secrets.observe(team, namespaces, observed, seen)
+        self._observe_left(team, observed, seen)
         return seen
+
+    def _observe_left(self, team: Team, observed: Observed, seen: Observed) -> None:
+        """Observe the Secrets that the team no longer declares, without their content.
+
+        They are on the record of the team's first namespace.
+        """
+        declared = {
+            place.id.key for purpose in team.active_robots for place in places(team, purpose)
+        }
+        home = team.home_namespace
+        declared |= {f"{home}/{team.client_secret_name(name)}" for name in team.oidc_clients}
+        for key in sorted(recorded(team, observed, kubernetes_kinds.SECRET) - declared):
+            namespace, name = key.split("/", 1)
+            id = objects.id_of(kubernetes_kinds.SECRET, name, namespace)
+            with seen.capture_errors(id, team.name):
+                found = self._clusters.of(id).get("Secret", name, namespace)
+                if found is None:
+                    continue
+                if namespace in team.namespaces:
+                    seen.live[id] = objects.live_in(found, team.name)
+                else:
+                    foreign = self._marks.foreign(objects.mark_of(found), team.name)
+                    seen.live[id] = objects.live(found, foreign)
 
     # Apply
 

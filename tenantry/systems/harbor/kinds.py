@@ -65,6 +65,7 @@ MEMBER = Kind(
     "member",
     "Harbor",
     removal="at once",
+    is_recorded=True,
     needed_for_access=True,
     grants_access=True,
     access_fields=("role",),
@@ -106,6 +107,7 @@ RETENTION_POLICY = Kind(
     "retention policy",
     "Harbor",
     removal="at once",
+    is_recorded=True,
     container=PROJECT,
     place=_retention,
 )
@@ -114,6 +116,7 @@ IMMUTABLE_TAG_RULE = Kind(
     "immutable-tag rule",
     "Harbor",
     removal="at once",
+    is_recorded=True,
     container=PROJECT,
     place=_immutable_tags,
 )

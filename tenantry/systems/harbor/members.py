@@ -1,6 +1,6 @@
 """Members of Harbor projects: groups of the provider, and users that were added by hand."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from tenantry.declared import Team
 from tenantry.errors import ChangedMeanwhile, NotEffective, SystemRefused, SystemUnavailable
@@ -31,6 +31,7 @@ def observe_members(
     team: Team,
     project: Row,
     is_ours: bool,
+    created: Collection[str],
     seen: Observed,
     *,
     adopted: bool,
@@ -42,6 +43,7 @@ def observe_members(
         team: the team.
         project: its project, as Harbor lists it.
         is_ours: whether the project is Tenantry's, which its members share.
+        created: the keys of the members that Tenantry added.
         seen: what was observed.
         adopted: whether the project, and therefore its members, existed before.
     """
@@ -54,7 +56,10 @@ def observe_members(
             role = _ROLE_NAMES.get(row["role_id"], row["role_id"])
             id = Id(kind, f"{team.project}/{row['entity_name']}")
             owner = team.name if is_ours else None
-            seen.live[id] = Live({"role": role}, is_ours, adopted=adopted, team=owner, handle=row)
+            marked = is_ours and kind == kinds.MEMBER and id.key in created
+            seen.live[id] = Live(
+                {"role": role}, is_ours, marked, adopted=adopted, team=owner, handle=row
+            )
 
 
 def apply_member(client: HarborClient, change: Change, project: int) -> None:

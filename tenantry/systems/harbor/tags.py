@@ -1,16 +1,18 @@
 """Rules about tags in Harbor: retention policies and immutable-tag rules."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from tenantry.declared import Team
 from tenantry.declared.harbor_project import ImmutableTags, Retention, RetentionRule
+from tenantry.kinds import Kind
 from tenantry.plan import Change
 from tenantry.resources import Id, Live, Observed, Resource
 from tenantry.systems.harbor import kinds
 from tenantry.systems.harbor.client import HarborClient, Row
 from tenantry.systems.harbor.project import project_id
 
+KINDS = (kinds.RETENTION_POLICY, kinds.IMMUTABLE_TAG_RULE)
 TEMPLATES = {
     "latest_pushed": "latestPushedK",
     "latest_pulled": "latestPulledN",
@@ -31,29 +33,44 @@ def rules(team: Team) -> Iterator[Resource]:
         yield Resource(id, {"enabled": True}, body=rule, owner=project_id(name))
 
 
-def observe(client: HarborClient, team: Team, project: Row, is_ours: bool, seen: Observed) -> None:
-    """Add the rules of a project to what was observed, if the team declares such rules.
+def observe(
+    client: HarborClient,
+    team: Team,
+    project: Row,
+    is_ours: bool,
+    created: Mapping[Kind, Collection[str]],
+    seen: Observed,
+) -> None:
+    """Add the rules of a project to what was observed, if such rules are declared or were created.
 
     Args:
         client: Harbor.
         team: the team.
         project: its project, as Harbor lists it.
         is_ours: whether the project is Tenantry's, which its rules share.
+        created: the keys of the rules that Tenantry created, by kind.
         seen: what was observed.
     """
     name, metadata = team.project, project.get("metadata") or {}
-    if team.harbor.retention is not None and "retention_id" in metadata:
-        id = Id(kinds.RETENTION_POLICY, name)
-        with seen.capture_errors(id, team.name):
+    owner = team.name if is_ours else None
+    policy_id, policies = Id(kinds.RETENTION_POLICY, name), created[kinds.RETENTION_POLICY]
+    is_read = team.harbor.retention is not None or name in policies
+    if is_read and "retention_id" in metadata:
+        with seen.capture_errors(policy_id, team.name):
             policy = client.get(f"/retentions/{metadata['retention_id']}")
-            seen.live[id] = Live(observed_retention(policy), is_ours, handle=policy)
-    if team.harbor.immutable_tags:
+            fields, marked = observed_retention(policy), is_ours and name in policies
+            seen.live[policy_id] = Live(fields, is_ours, marked, team=owner, handle=policy)
+    rules = created[kinds.IMMUTABLE_TAG_RULE]
+    if team.harbor.immutable_tags or rules:
         with seen.capture_errors(Id(kinds.IMMUTABLE_TAG_RULE, f"{name}/*"), team.name):
             for row in client.pages(f"/projects/{project['project_id']}/immutabletagrules"):
                 id = _immutable_id(name, *patterns(row))
-                fields = {"enabled": not row.get("disabled", False)}
-                owner = team.name if is_ours else None
-                seen.live[id] = Live(fields, is_ours, team=owner, handle=row)
+                fields, marked = _immutable_fields(row), is_ours and id.key in rules
+                seen.live[id] = Live(fields, is_ours, marked, team=owner, handle=row)
+
+
+def _immutable_fields(row: Row) -> Row:
+    return {"enabled": not row.get("disabled", False)}
 
 
 def apply_retention(client: HarborClient, change: Change, project: int) -> None:

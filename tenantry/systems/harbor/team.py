@@ -32,6 +32,7 @@ from tenantry.systems.kubernetes.intents import (
     recorded_projects,
 )
 from tenantry.systems.kubernetes.kinds import NAMESPACE
+from tenantry.systems.kubernetes.record import recorded
 from tenantry.systems.kubernetes.renames import changed_project
 
 
@@ -88,7 +89,7 @@ class HarborTeams:
         if self._extras:
             self._observe_left_over(projects, observed, seen)
         for part in map_concurrently(
-            lambda team: self._observe_team(team, projects, intents), teams
+            lambda team: self._observe_team(team, projects, intents, observed), teams
         ):
             seen.add(part)
         self._refuse_changed_names(teams, observed, seen)
@@ -191,16 +192,22 @@ class HarborTeams:
         return list(self._client.pages("/robots", q=f"Level=project,ProjectID={project}"))
 
     def _observe_team(
-        self, team: Team, projects: dict[str, Row], intents: Mapping[str, Intent | None]
+        self,
+        team: Team,
+        projects: dict[str, Row],
+        intents: Mapping[str, Intent | None],
+        observed: Observed,
     ) -> Observed:
         seen = Observed()
         row = projects.get(team.project)
         if row is not None:
             with seen.capture_errors(project_id(team.project), team.name):
-                self._observe_project(team, row, intents.get(team.project), seen)
+                self._observe_project(team, row, intents.get(team.project), observed, seen)
         return seen
 
-    def _observe_project(self, team: Team, row: Row, intent: Intent | None, seen: Observed) -> None:
+    def _observe_project(
+        self, team: Team, row: Row, intent: Intent | None, observed: Observed, seen: Observed
+    ) -> None:
         name = team.project
         fields = observed_fields(self._client, row)
         robots = self.robots(row["project_id"])
@@ -212,9 +219,15 @@ class HarborTeams:
         handle = {"project_id": row["project_id"], "adopted": mark == "adopted"}
         adopted = is_ours and handle["adopted"]
         seen.live[project_id(name)] = Live(
-            fields, is_ours, adopted=adopted, handle=handle, foreign=foreign
+            fields,
+            is_ours,
+            marked=is_ours and not adopted,
+            adopted=adopted,
+            handle=handle,
+            foreign=foreign,
         )
-        observe_members(self._client, team, row, is_ours, seen, adopted=adopted)
+        members = recorded(team, observed, kinds.MEMBER)
+        observe_members(self._client, team, row, is_ours, members, seen, adopted=adopted)
         for robot in robots:
             short = short_name(robot)
             with seen.capture_errors(robot_id(name, short), team.name):
@@ -226,7 +239,8 @@ class HarborTeams:
                     team=team.name if is_ours else None,
                     handle=robot,
                 )
-        tags.observe(self._client, team, row, is_ours, seen)
+        rules = {kind: recorded(team, observed, kind) for kind in tags.KINDS}
+        tags.observe(self._client, team, row, is_ours, rules, seen)
 
     # Apply
 
@@ -255,6 +269,9 @@ class HarborTeams:
             case kinds.PROJECT:
                 self._client.delete(f"/projects/{handle['project_id']}")
                 self._project_ids.pop(change.id.key, None)
+                return
+            case kinds.RETENTION_POLICY:
+                self._client.delete(f"/retentions/{handle['id']}")
                 return
             case kinds.REPOSITORY:
                 path = repository_path(change.id.key.partition("/")[0], handle["name"])

@@ -1,6 +1,6 @@
 """The teams' groups in Keycloak, and their members."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from tenantry.calls import MAX_SINGLE_READS, map_concurrently
 from tenantry.declared import Declaration, Team
@@ -11,6 +11,7 @@ from tenantry.resources import Id, Live, Observed, Resource
 from tenantry.systems.keycloak import kinds
 from tenantry.systems.keycloak.client import KeycloakClient, Representation
 from tenantry.systems.keycloak.clients import mark_of, named
+from tenantry.systems.kubernetes.record import recorded
 
 
 def group_id(team: Team) -> Id:
@@ -50,9 +51,16 @@ class Groups:
 
     # Observed
 
-    def observe(self, teams: Sequence[Team], seen: Observed) -> None:
-        """Add the groups of these teams, and their members, to what was observed."""
-        groups = self._groups(teams, seen)
+    def observe(self, teams: Sequence[Team], observed: Observed, seen: Observed) -> None:
+        """Add the groups of these teams, and their members, to what was observed.
+
+        Args:
+            teams: the teams.
+            observed: their namespaces, which record the groups and members that Tenantry created.
+            seen: receives the groups.
+        """
+        former = {name for team in teams for name in recorded(team, observed, kinds.GROUP)}
+        groups = self._groups(teams, former, seen)
         owners = {team.oidc_group: team.name for team in teams}
         for name, found in groups.items():
             id = Id(kinds.GROUP, name)
@@ -67,18 +75,26 @@ class Groups:
                     marked=ours and ADOPTED not in attributes,
                     adopted=ours and ADOPTED in attributes,
                     team=mark.team or None if mark and not foreign else None,
-                    handle=found,
+                    handle={**found, "realm": self._client.realm},
                     foreign=foreign,
                 )
-        for part in map_concurrently(lambda team: self._members(team, groups), teams):
+        added = {team.name: recorded(team, observed, kinds.GROUP_MEMBER) for team in teams}
+        for part in map_concurrently(
+            lambda team: self._members(team, groups, added[team.name]), teams
+        ):
             seen.add(part)
 
-    def _groups(self, teams: Sequence[Team], seen: Observed) -> dict[str, Representation]:
-        """Return the groups of these teams by name, and groups of teams that are not declared."""
+    def _groups(
+        self, teams: Sequence[Team], former: Collection[str], seen: Observed
+    ) -> dict[str, Representation]:
+        """Return the groups of these teams by name, former ones included.
+
+        With `extras`, these are also the groups of teams that are not declared.
+        """
         path = self._path()
         if path is None:
             return {}
-        names = {team.oidc_group for team in teams}
+        names = {team.oidc_group for team in teams} | set(former)
         full = {"briefRepresentation": "false"}
         if len(names) > MAX_SINGLE_READS or self._extras:
             # These lists do not contain the groups below other groups, so a name is unique.
@@ -129,7 +145,9 @@ class Groups:
         path = self._path()
         yield from self._client.pages(path, briefRepresentation="false") if path else ()
 
-    def _members(self, team: Team, groups: dict[str, Representation]) -> Observed:
+    def _members(
+        self, team: Team, groups: dict[str, Representation], added: Collection[str]
+    ) -> Observed:
         """Return the members of a team's group, and the declared ones that are not users yet."""
         seen = Observed()
         if team.members is None:
@@ -145,9 +163,11 @@ class Groups:
                 }
             # Keycloak stores user names in lower case.
             declared = {name.lower(): name for name in team.members}
+            ours = {key.lower() for key in added}
             for username, path in found.items():
                 id = _member_id(team, declared.get(username, username))
-                seen.live[id] = Live({"member": True}, team=team.name, handle=path)
+                marked = id.key.lower() in ours
+                seen.live[id] = Live({"member": True}, True, marked, team=team.name, handle=path)
             for name in (declared[key] for key in declared.keys() - found.keys()):
                 if self._user(name) is None:
                     text = f"user '{name}' is not in realm '{self._client.realm}' yet"

@@ -1,8 +1,9 @@
 """The kinds of resources in Keycloak."""
 
-from tenantry.declared import Team
+from tenantry.declared import Platform, Team
 from tenantry.declared.faults import Place
 from tenantry.kinds import Kind
+from tenantry.resources import Live
 
 _CLIENT_FIELDS = {
     "redirectUris": "redirect_uris",
@@ -50,10 +51,28 @@ def _single_sign_on(key: str) -> Place:
     return ("harbor", "single_sign_on")
 
 
+def _kept_group(owner: Team | Platform, key: str, live: Live) -> str:
+    handle = live.handle
+    return (
+        "its members stay in it, and it has no rights from Tenantry. To delete it: "
+        f"kcadm.sh delete groups/{handle['id']} -r {handle['realm']}"
+    )
+
+
+def _disabled_client(owner: Team | Platform, key: str, live: Live) -> str:
+    return (
+        "no login with it works, and its id and secret are kept, so that declaring it again restores "
+        "it. detect-drift deletes it, with remediate: all or with 'remove': "
+        f"keycloak/client/{key}"
+    )
+
+
 GROUP = Kind(
     "keycloak",
     "group",
     "Keycloak",
+    is_recorded=True,
+    explain_left=_kept_group,
     needed_for_access=True,
     removal_step="Group",
     place=_group,
@@ -64,6 +83,7 @@ GROUP_MEMBER = Kind(
     "group member",
     "Keycloak",
     removal="at once",
+    is_recorded=True,
     needed_for_access=True,
     grants_access=True,
     container=GROUP,
@@ -84,6 +104,7 @@ MAPPER = Kind(
     "identity provider mapper",
     "Keycloak",
     removal="at once",
+    is_recorded=True,
     needed_for_access=True,
     grants_access=True,
     access_fields=("*",),
@@ -96,6 +117,9 @@ CLIENT = Kind(
     "client",
     "Keycloak",
     removal="retired",
+    is_recorded=True,
+    retired_fields={"enabled": False},
+    explain_left=_disabled_client,
     needed_for_access=True,
     grants_access=True,
     access_fields=("[!a]*",),  # all but the attributes

@@ -10,6 +10,7 @@ from tenantry.systems.keycloak import kinds
 from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.keycloak.clients import named
 from tenantry.systems.keycloak.groups import group_id
+from tenantry.systems.kubernetes.record import recorded
 
 _OURS = "tenantry "
 """The beginning of the name of each mapper of Tenantry."""
@@ -59,10 +60,20 @@ class Mappers:
             depends_on=(group_id(team),),
         )
 
-    def observe(self, teams: Sequence[Team], seen: Observed) -> None:
-        """Add all mappers of the declared providers to what was observed."""
-        for alias in self._settings.external_providers:
+    def observe(self, teams: Sequence[Team], observed: Observed, seen: Observed) -> None:
+        """Add all mappers of the declared providers, and of former ones, to what was observed.
+
+        Args:
+            teams: the teams.
+            observed: their namespaces, which record the mappers that Tenantry created.
+            seen: receives the mappers.
+        """
+        declared = self._settings.external_providers
+        created = (key for team in teams for key in recorded(team, observed, kinds.MAPPER))
+        for alias in sorted({*declared, *(key.partition("/")[0] for key in created)}):
             mappers = self._client.rows(f"identity-provider/instances/{alias}/mappers")
+            if mappers is None and alias not in declared:
+                continue
             if mappers is None:
                 for team in teams:
                     text = f"identity provider '{alias}' is not in realm '{self._client.realm}' yet"
@@ -77,7 +88,10 @@ class Mappers:
                 with seen.capture_errors(id, marked_for or None):
                     group = str((mapper.get("config") or {}).get("group", "")).rsplit("/", 1)[-1]
                     owner = owners.get(group) or marked_for or None
-                    seen.live[id] = Live(mapper, ours, marked=ours, team=owner, handle=mapper)
+                    # A mapper of another declared team, even if it leads to this team's group, is
+                    # the other team's to correct.
+                    marked = ours and (marked_for == owner or marked_for not in self._state.names)
+                    seen.live[id] = Live(mapper, ours, marked, team=owner, handle=mapper)
         if self._extras:
             self._observe_providers(seen)
 

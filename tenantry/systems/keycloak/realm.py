@@ -101,7 +101,7 @@ class Realm:
                 ours,
                 marked=ours and ADOPTED not in attributes,
                 team=PLATFORM if ours and mark and not mark.team else None,
-                handle=found,
+                handle={**found, "realm": self._client.realm},
                 foreign=foreign,
             )
 

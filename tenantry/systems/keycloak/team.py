@@ -19,6 +19,7 @@ from tenantry.systems.keycloak.clients import (
 )
 from tenantry.systems.keycloak.groups import Groups
 from tenantry.systems.keycloak.mappers import Mappers
+from tenantry.systems.kubernetes.record import recorded
 
 
 class KeycloakTeams:
@@ -69,13 +70,17 @@ class KeycloakTeams:
     def observe(self, teams: Sequence[Team], observed: Observed) -> Observed:
         """Return the resources of these teams in the realm."""
         seen = Observed()
-        self.groups.observe(teams, seen)
-        self.mappers.observe(teams, seen)
-        self._observe_clients(teams, seen)
+        self.groups.observe(teams, observed, seen)
+        self.mappers.observe(teams, observed, seen)
+        self._observe_clients(teams, observed, seen)
         return seen
 
-    def _observe_clients(self, teams: Sequence[Team], seen: Observed) -> None:
-        wanted = {team.client_id(name): team.name for team in teams for name in team.oidc_clients}
+    def _observe_clients(self, teams: Sequence[Team], observed: Observed, seen: Observed) -> None:
+        created = {
+            name: team.name for team in teams for name in recorded(team, observed, kinds.CLIENT)
+        }
+        declared = {team.client_id(name): team.name for team in teams for name in team.oidc_clients}
+        wanted = created | declared
         if self._extras or len(wanted) > MAX_SINGLE_READS:
             found = list(self._client.pages("clients"))
         else:

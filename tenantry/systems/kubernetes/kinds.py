@@ -2,14 +2,17 @@
 
 from collections.abc import Callable
 
-from tenantry.declared import Team
+from tenantry.declared import Platform, Team
 from tenantry.declared.faults import Place
 from tenantry.kinds import Kind
+from tenantry.resources import Live
 
 APPLIED = "tenantry.io/applied"
 """Annotation of a team's first namespace: a hash of the declared state that was applied completely."""
 GATEWAY_API = "Gateway of the Gateway API"
 """The name of the second kind that is called Gateway."""
+HELD_ROBOT = "tenantry.io/robot"
+"""Annotation of a Secret: the robot whose credential it holds, such as `pull-b`."""
 _LABELS = {
     "pod-security.kubernetes.io/enforce": ("pod_security",),
     "istio-injection": ("mesh",),
@@ -68,10 +71,32 @@ def _robots(team: Team, key: str, field: str) -> Place:
     return ("robots",)
 
 
+def _kept_namespace(owner: Team | Platform, key: str, live: Live) -> str:
+    return (
+        "its workloads and data stay, without access for the team and with image pulls until the next "
+        f"rotation. To delete it: kubectl delete namespace {key}"
+    )
+
+
+def _left_secret(owner: Team | Platform, key: str, live: Live) -> str:
+    annotations = live.fields["metadata"].get("annotations") or {}
+    if HELD_ROBOT in annotations:
+        return (
+            "rotate-robots retires it: it is deleted once no working robot has the credential in it. If "
+            "the robot is still declared, that is after its next rotation"
+        )
+    return (
+        "it is deleted with its OIDC client, by detect-drift with remediate: all, or with 'remove': "
+        f"kubernetes/Secret/{key}"
+    )
+
+
 NAMESPACE = Kind(
     "kubernetes",
     "Namespace",
     "Kubernetes",
+    is_recorded=True,
+    explain_left=_kept_namespace,
     needed_for_access=True,
     access_fields=("metadata.labels.pod-security.kubernetes.io/enforce",),
     removal_step="Namespaces",
@@ -140,6 +165,8 @@ SECRET = Kind(
     "Secret",
     "Credentials",
     removal="retired",
+    is_recorded=True,
+    explain_left=_left_secret,
     needed_for_access=True,
     access_fields=("type", "client_id"),
     immutable_fields=("type",),

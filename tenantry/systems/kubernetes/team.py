@@ -28,6 +28,7 @@ from tenantry.systems.kubernetes.namespaces import (
     member_role,
     namespace,
 )
+from tenantry.systems.kubernetes.record import RECORD, parse, recorded
 from tenantry.systems.kubernetes.renames import changed_namespace
 
 _INSIDE = (
@@ -138,6 +139,7 @@ class KubernetesTeams:
                     if kind == kinds.ROLE_BINDING:  # any RoleBinding grants rights in the namespace
                         live = replace(live, team=team)
                     seen.live[id] = live
+        self._observe_left(teams, seen)
         if self._extras:
             self._observe_secrets(owners, seen)
         return seen
@@ -157,6 +159,32 @@ class KubernetesTeams:
                 id = Id(kinds.NAMESPACE, team.home_namespace)
                 seen.live[id] = Live({}, ours=False, foreign=why)
 
+    def _observe_left(self, teams: Sequence[Team], seen: Observed) -> None:
+        """Observe the further namespaces that these teams no longer declare, and the rights in them.
+
+        They are on the record of the team's first namespace. With `extras`, they are known already.
+        """
+        owners = {
+            name: team
+            for team in teams
+            for name in recorded(team, seen, kinds.NAMESPACE) - team.namespaces.keys()
+        }
+        missing = [name for name in owners if Id(kinds.NAMESPACE, name) not in seen.live]
+        for found in self.namespaces(missing) if missing and not self._extras else ():
+            name = found["metadata"]["name"]
+            with seen.capture_errors(Id(kinds.NAMESPACE, name), owners[name].name):
+                self._add_left_over(found, seen)
+        left = {
+            name: team.name
+            for name, team in owners.items()
+            if (live := seen.live.get(Id(kinds.NAMESPACE, name))) and live.team == team.name
+        }
+        for found in objects.observe(self._client, kinds.ROLE_BINDING, left, seen) if left else ():
+            metadata = found["metadata"]
+            id = objects.id_of(kinds.ROLE_BINDING, metadata["name"], metadata["namespace"])
+            with seen.capture_errors(id, left[metadata["namespace"]]):
+                seen.live[id] = objects.live_in(found, left[metadata["namespace"]])
+
     def _member_role(self, found: Object) -> Live:
         """Return the members' role. It is read-only if it is outdated and must not be written."""
         live = objects.live(found)
@@ -171,23 +199,50 @@ class KubernetesTeams:
         declared = {name for team in self._state.teams.values() for name in team.namespaces}
         for found in self._client.list("Namespace", labelSelector=objects.OURS):
             name = found["metadata"]["name"]
-            id, mark = Id(kinds.NAMESPACE, name), objects.mark_of(found)
-            if mark is None or not self._marks.is_own(mark):
-                continue
-            team = mark.team or None
-            with seen.capture_errors(id, team):
-                if name not in declared and found["status"].get("phase") != "Terminating":
-                    seen.live[id] = replace(objects.live(found), team=team)
+            with seen.capture_errors(Id(kinds.NAMESPACE, name), objects.team_of(found)):
+                if name not in declared:
+                    self._add_left_over(found, seen)
+
+    def _add_left_over(self, found: Object, seen: Observed) -> None:
+        """Add an undeclared namespace with the mark of a team of this platform."""
+        mark, is_ending = objects.mark_of(found), found["status"].get("phase") == "Terminating"
+        if mark is not None and self._marks.is_own(mark) and not is_ending:
+            id = Id(kinds.NAMESPACE, found["metadata"]["name"])
+            seen.live[id] = replace(objects.live(found), team=mark.team or None)
 
     def _observe_secrets(self, owners: Mapping[str, str], seen: Observed) -> None:
-        """Observe the existence of Secrets with Tenantry's mark, without their content."""
+        """Observe the existence of Secrets with Tenantry's mark, without their content.
+
+        Outside of the namespaces of teams, they are sinks: the mark names their team.
+        """
+        declared = {name for team in self._state.teams.values() for name in team.namespaces}
         with seen.capture_errors(Id(kinds.EXTRA_SECRET, "*"), None):
             for found in self._client.list("Secret", labelSelector=objects.OURS, content=False):
                 metadata = found["metadata"]
-                if (owner := owners.get(metadata["namespace"])) is not None:
-                    id = objects.id_of(kinds.SECRET, metadata["name"], metadata["namespace"])
-                    with seen.capture_errors(id, owner):
+                id = objects.id_of(kinds.SECRET, metadata["name"], metadata["namespace"])
+                owner = owners.get(metadata["namespace"])
+                with seen.capture_errors(id, owner or objects.team_of(found)):
+                    if owner is not None:
                         seen.live[id] = objects.live_in(found, owner)
+                    elif metadata["namespace"] not in declared and self._is_outside(found, seen):
+                        seen.live[id] = objects.live(found)
+
+    def _is_outside(self, secret: Object, seen: Observed) -> bool:
+        """Return whether a Secret of a declared team is in a namespace that was never a team's."""
+        mark = objects.mark_of(secret)
+        is_teams = Id(kinds.NAMESPACE, secret["metadata"]["namespace"]) in seen.live
+        if mark is None or is_teams:
+            return False
+        return mark.team in self._state.teams and self._marks.is_own(mark)
+
+    def recorded(self, team: Team) -> frozenset[Id]:
+        """Read the team's first namespace, and return the ids of what Tenantry created for the team."""
+        for found in self.namespaces([team.home_namespace]):
+            if objects.is_ours(found) and not self._marks.foreign(
+                objects.mark_of(found), team.name
+            ):
+                return parse((found["metadata"].get("annotations") or {}).get(RECORD))
+        return frozenset()
 
     def namespaces(self, names: Sequence[str]) -> list[Object]:
         """Return those of the namespaces that exist."""
