@@ -87,7 +87,7 @@ def _is_created(resource: Resource, before: Collection[Id] | None, observed: Obs
     Args:
         resource: the resource.
         before: the record; None if an earlier release, which wrote none, created the namespace. Then
-            the parts of what Tenantry created count as created, too.
+            everything of Tenantry that was not adopted counts as created.
         observed: what was observed.
     """
     if before is not None and resource.id in before:
@@ -97,9 +97,11 @@ def _is_created(resource: Resource, before: Collection[Id] | None, observed: Obs
     live = observed.live.get(resource.id)
     if live is None or live.marked:
         return True
-    around = [resource.owner] if resource.owner else resource.depends_on[:1]
-    containers = [observed.live.get(id) for id in around]
-    return before is None and live.ours and any(c is not None and c.marked for c in containers)
+    if before is not None or not live.ours or live.adopted:
+        return False
+    kind = resource.id.kind.container
+    around = observed.live.get(Id(kind, resource.id.key.partition("/")[0])) if kind else None
+    return around is None or not around.adopted
 
 
 def _may_exist(id: Id, observed: Observed) -> bool:
