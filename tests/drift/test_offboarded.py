@@ -74,7 +74,10 @@ def test_a_vanished_team_is_critical_while_a_credential_works(watched: Watched) 
     assert first.severity == "warning"
 
 
-@pytest.mark.parametrize("teams", [(), (DATA,)], ids=["an empty source", "half of the teams"])
+@pytest.mark.demand(
+    "lifecycle", "guard: {id} gone from the declared state, and nothing is written", sample=True
+)
+@pytest.mark.parametrize("teams", [(), (DATA,)], ids=["all teams", "half of the teams"])
 def test_nothing_is_done_to_vanished_teams(watched: Watched, teams: tuple[Data, ...]) -> None:
     watched.declare(*teams, platform=PLATFORM)
     watched.watch()

@@ -36,6 +36,7 @@ def offboard(bench, **parameters):
     return bench.run("offboard-team", **{"team": "shop", "confirm": "shop", **parameters})
 
 
+@pytest.mark.demand("lifecycle", "guard: a wrong confirmation fails before any call", sample=True)
 def test_a_wrong_confirmation_fails_before_any_call(bench):
     run = offboard(bench, confirm="shpo")
     assert run["state_type"] == "FAILED"

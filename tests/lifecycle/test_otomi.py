@@ -104,7 +104,7 @@ def taken_over(whole: bool, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         copies = [
             secret(bench, ARGOCD, f"copy-{team.slug}-{SECRETS['pull']}") for team in regular(teams)
         ]
-        crowd = Pullers(bench, [*kubelets, *copies], KUBELET, at_once=12 if whole else 2)
+        crowd = Pullers(bench, [*kubelets, *copies], KUBELET, at_once=6 if whole else 2)
         planned = changes_by_action(site.plans())
         before = _secrets(sandbox)
         crowd.step = 0
