@@ -1,6 +1,6 @@
 """The place of the declared state."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, ValidationError
 from tenantry import declared
 from tenantry.declared import Declaration, IfDeclared, Proposal, Team
 from tenantry.declared.edit import Edit, edit
+from tenantry.declared.ended import find_ended
 from tenantry.declared.faults import Document
 from tenantry.declared.offboarding import Offboarding
 from tenantry.declared.offboarding_edits import archive_team
@@ -157,6 +158,18 @@ class DeclaredState(Block):
 
             return git.push_edit(repository, change, message)
         return edit(self._folder(), change)[0]
+
+    def find_ended(self, names: Collection[str]) -> list[str]:
+        """Return those of these teams that are being offboarded, or were removed, by now.
+
+        Raises:
+            TenantryError: the declared state cannot be read, and why.
+        """
+        if repository := self._repository():
+            from tenantry.declared import git
+
+            return git.find_ended_teams(repository, names)
+        return find_ended(self._folder(), names)
 
     def archive_team(
         self, name: str, record: Offboarding, removed: datetime, kept: Mapping[str, str]

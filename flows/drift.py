@@ -8,6 +8,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.parameters import BlockName, Commit, Storage
 from tasks import drift as tasks
 from tasks import drift_report
+from tasks.active import active_locks
 from tasks.connections import connected, load_platform, read_declared_state
 from tasks.drift_report import FailOn
 from tasks.names import run_name
@@ -69,7 +70,7 @@ def detect_drift(
         with connected(
             declaration, blocks, probe_credentials=probe_credentials, extras=True
         ) as connections:
-            detection = tasks.Detection(connections, order.systems, teams)
+            detection = tasks.Detection(connections, order.systems, teams, active_locks(blocks))
             first = last = detection.find()
             outcome = tasks.remediate(detection, first, order, require_approval=require_approval)
             if outcome.teams:

@@ -8,6 +8,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.parameters import BlockName, Commit, TeamForm
 from tasks import onboarding as tasks
 from tasks import proposals
+from tasks.active import active_locks
 from tasks.connections import (
     check_connections,
     connected,
@@ -116,7 +117,7 @@ def onboard_teams(
         with connected(declaration, blocks) as systems:
             declaration = systems.state
             check_connections(systems)
-            batch = tasks.Batch(systems, declaration.pick(teams))
+            batch = tasks.Batch(systems, declaration.pick(teams), active_locks(blocks))
             if scope == "changed":
                 batch.teams = tasks.find_changed(batch)
             if not batch.teams:

@@ -8,6 +8,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.parameters import BlockName, Storage
 from tasks import rotation as tasks
 from tasks import rotation_report
+from tasks.active import active_locks
 from tasks.connections import connected, finish, load_platform, read_declared_state
 from tasks.names import run_name
 from tasks.prefect_api import created
@@ -72,7 +73,7 @@ def rotate_robots(
                 if person := tasks.approve(outcomes, run.token_lifetime):
                     by = f"{by}, approved by {person}"
             trail = tasks.begin_trail(run, report_storage, by)
-            outcomes = tasks.rotate_all(run, trail, outcomes)
+            outcomes = tasks.rotate_all(run, trail, outcomes, active_locks(blocks))
             rotation_report.publish_table(outcomes, run.now)
             return rotation_report.conclude(run, trail, outcomes)
     except TenantryError as error:

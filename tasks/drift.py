@@ -6,9 +6,9 @@ from functools import partial
 from prefect import get_run_logger
 from prefect.futures import PrefectFuture
 
+from tasks.active import Locks
 from tasks.approval import bullets, request_approval
 from tasks.batches import Shard, in_shards, run_shards
-from tasks.locks import TeamLock
 from tasks.step import retry_unread, submit_as_task
 from tasks.tables import PLAN_WIDTHS, publish_table
 from tenantry import drift
@@ -25,15 +25,21 @@ class Detection:
     """
 
     def __init__(
-        self, systems: Systems, asked: Sequence[SystemName], names: Sequence[str] | None = None
+        self,
+        systems: Systems,
+        asked: Sequence[SystemName],
+        names: Sequence[str] | None,
+        lock: Locks,
     ) -> None:
         """
         Args:
             systems: the systems.
             asked: the systems to observe.
             names: the teams; all if not given.
+            lock: returns the lock of some teams, for remediation.
         """
         self.systems = systems
+        self.lock = lock
         self._asked = tuple(asked)
         self._names = names
 
@@ -68,7 +74,7 @@ def remediate(
         return True
 
     def remediate_teams(remedy: Remedy, order: Order, *, approved: bool) -> list[Remediated]:
-        return _remediate_all(detection.systems, remedy, order, approved=approved)
+        return _remediate_all(detection, remedy, order, approved=approved)
 
     return drift.remediate(
         detected,
@@ -106,12 +112,13 @@ def _approve(remedy: Remedy) -> None:
 
 
 def _remediate_all(
-    systems: Systems, remedy: Remedy, order: Order, *, approved: bool
+    detection: Detection, remedy: Remedy, order: Order, *, approved: bool
 ) -> list[Remediated]:
     """Remediate all teams, a task for each shard, and return the results.
 
     One shard follows the other: the first team's changes include those that the teams share.
     """
+    systems = detection.systems
     declared = [team for team in remedy.teams if team in systems.state.teams]
     others = [team for team in remedy.teams if team not in systems.state.teams]
     shards = [
@@ -128,7 +135,7 @@ def _remediate_all(
                 systems,
                 remedy.of(teams),
                 order,
-                TeamLock(teams),
+                detection.lock(teams),
                 approved=approved,
                 resumed=retry,
                 finished=finished,

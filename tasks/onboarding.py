@@ -7,8 +7,8 @@ from typing import Any, cast
 from prefect import get_run_logger
 from prefect.client.schemas.objects import State
 
+from tasks.active import Locks
 from tasks.batches import Shard, divide, run_shards
-from tasks.locks import TeamLock
 from tasks.pages import artifact_key, publish_pages, publish_progress, update_progress
 from tasks.states import complete, fail
 from tasks.step import retry_unread, run_as_task, step
@@ -31,9 +31,10 @@ class Batch:
     task's lists and models it looks too, which takes half a second for 300 teams.
     """
 
-    def __init__(self, systems: Systems, teams: Sequence[Team]) -> None:
+    def __init__(self, systems: Systems, teams: Sequence[Team], lock: Locks) -> None:
         self.systems = systems
         self.teams = list(teams)
+        self.lock = lock
 
     def pick(self, outcomes: Iterable[Outcome]) -> list[Team]:
         """Return the teams of these outcomes, in the same order."""
@@ -73,7 +74,7 @@ def onboard_shard(shard: Shard[Outcome], batch: Batch) -> None:
             log.error("%s: %s", outcome.team, outcome.error)
 
     def work(left: Sequence[Outcome]) -> None:
-        lock = TeamLock([outcome.team for outcome in left if outcome.has_changes])
+        lock = batch.lock([outcome.team for outcome in left if outcome.has_changes])
         onboarding.onboard_many(batch.systems, batch.pick(left), left, lock, finished)
 
     shard.run(work, finished)

@@ -7,9 +7,9 @@ from prefect import get_run_logger
 from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
+from tasks.active import Locks
 from tasks.approval import recall, remember, request_approval
 from tasks.batches import Shard, divide, run_shards
-from tasks.locks import TeamLock
 from tasks.prefect_api import needed
 from tasks.rotation_report import emit_events, publish_pages_of
 from tasks.step import retry_unread, step
@@ -150,7 +150,7 @@ def approve(outcomes: Sequence[Outcome], token_lifetime: timedelta) -> str:
 
 
 @step("rotate", "rotate {shard.name}")
-def rotate_shard(shard: Shard[Outcome], run: RotationRun, trail: Trail) -> None:
+def rotate_shard(shard: Shard[Outcome], run: RotationRun, trail: Trail, lock: Locks) -> None:
     """Rotate some pairs, under their teams' locks; another try does those that are left."""
     log = get_run_logger()
     ended: list[Outcome] = []
@@ -163,15 +163,17 @@ def rotate_shard(shard: Shard[Outcome], run: RotationRun, trail: Trail) -> None:
             log.error("%s: %s", outcome.name, outcome.error)
 
     def work(left: Sequence[Outcome]) -> None:
-        lock = TeamLock({outcome.team for outcome in left})
-        run.rotate(left, datetime.now(UTC), lock, on_outcome=finished, report=log.info)
+        held = lock({outcome.team for outcome in left})
+        run.rotate(left, datetime.now(UTC), held, on_outcome=finished, report=log.info)
 
     shard.run(work, finished)
     publish_pages_of(ended, datetime.now(UTC))
     shard.check()
 
 
-def rotate_all(run: RotationRun, trail: Trail, chosen: Sequence[Outcome]) -> list[Outcome]:
+def rotate_all(
+    run: RotationRun, trail: Trail, chosen: Sequence[Outcome], lock: Locks
+) -> list[Outcome]:
     """Rotate the pairs that have something to do, a task for each shard of teams; return all outcomes."""
     work: dict[str, list[Outcome]] = {}
     for outcome in chosen:
@@ -179,7 +181,9 @@ def rotate_all(run: RotationRun, trail: Trail, chosen: Sequence[Outcome]) -> lis
             work.setdefault(outcome.team, []).append(outcome)
     parts, at_once = divide(list(work.values()))
     shards = [Shard([outcome for pairs in part for outcome in pairs]) for part in parts]
-    results = run_shards(shards, at_once, lambda shard: rotate_shard.submit(shard, run, trail))
+    results = run_shards(
+        shards, at_once, lambda shard: rotate_shard.submit(shard, run, trail, lock)
+    )
     outcomes = [results.get(outcome.name, outcome) for outcome in chosen]
     emit_events(outcomes)
     return outcomes

@@ -2,7 +2,7 @@
 
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from tenantry import calls
 from tenantry.declared.changes import differences
 from tenantry.declared.checkout import checked_out, origin_of
 from tenantry.declared.edit import Edit, edit
+from tenantry.declared.ended import find_ended
 from tenantry.declared.faults import Document
 from tenantry.declared.offboarding import KEY, Offboarding
 from tenantry.declared.offboarding_edits import archive_team
@@ -152,6 +153,18 @@ def push_edit(repository: Repository, change: Edit, message: str) -> Declaration
                 commit = push_commit(remote, repository, head, files, f"{message}\n")
                 return replace(declaration, origin=origin_of(repository, commit))
     raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def find_ended_teams(repository: Repository, names: Collection[str]) -> list[str]:
+    """Return those of these teams that are being offboarded, or were removed, at the branch's head.
+
+    Raises:
+        SystemRefused: the repository or branch does not exist or is not accessible.
+        SystemUnavailable: the repository does not answer.
+    """
+    head = calls.retry_read(Remote(repository).fetch)
+    with checked_out(repository, head) as folder:
+        return find_ended(folder, names)
 
 
 def push_archive(

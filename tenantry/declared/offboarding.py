@@ -82,6 +82,15 @@ class PlatformOffboarding(Model):
         return max(share, 1) if self.max_teams_percent else 0
 
 
+def may_have_record(path: Path) -> bool:
+    """Return whether a file's text can have a record, without parsing it, which is slow."""
+    try:
+        text = path.read_bytes()
+    except OSError:
+        return False
+    return KEY.encode() in text or b"\\" in text
+
+
 def is_recorded(data: Any, path: Path | None = None) -> bool:
     """Return whether a team file has the record of an offboarding, even if the record is faulty.
 

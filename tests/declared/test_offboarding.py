@@ -8,6 +8,7 @@ import pytest
 from tenantry import declared
 from tenantry.declared import Team, read_form
 from tenantry.declared.edit import edit
+from tenantry.declared.ended import find_ended
 from tenantry.declared.offboarding import Offboarding
 from tenantry.declared.offboarding_edits import Moved, approve, archive_team, record
 from tenantry.declared.restoring import without_ended
@@ -274,3 +275,14 @@ def test_a_run_for_an_older_state_restores_no_ended_team(tmp_path: Path) -> None
     where = "archive/shop.2026-12-14.yaml"
     fault = f"teams/gone.yaml:1: team 'gone' was removed ({where}) at the head of the branch"
     assert state.faults == [fault]
+
+
+def test_a_run_finds_the_teams_that_ended_meanwhile(tmp_path: Path) -> None:
+    names = ("shop", "gone", "again", "broken", "data")
+    folder = archived(write(tmp_path, SHOP, DATA), "name: shop\noffboarding: {by: ann}\n")
+    for name in ("gone", "again"):
+        (folder / "archive" / f"{name}.2026-12-14.yaml").write_text(f"name: {name}\n")
+    write(folder, {"name": "again", "contact": "offboarding: done"})
+    (folder / "teams" / "broken.yaml").write_text("name: broken\noffboarding: {")
+    assert find_ended(folder, names) == ["broken", "gone", "shop"]
+    assert find_ended(folder, ["data"]) == []

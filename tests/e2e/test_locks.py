@@ -16,8 +16,10 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 
+from blocks.platform import load_platform
 from demo.processes import ROOT, LocalPlatform
 from tasks import locks
+from tasks.active import active_locks
 from tasks.lock_limits import limit_name
 from tasks.locks import LockLost, LockUnusable, TeamLock
 from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
@@ -222,6 +224,24 @@ def test_the_error_of_a_run_that_waits_for_too_long_says_how_to_free_the_lock(mo
         TeamLock(["stuck"]).__enter__()
 
     assert "update team-stuck --active-slots 0" in str(raised.value)
+
+
+@pytest.mark.demand("lifecycle", "a run that began before the offboarding restores nothing")
+def test_a_team_that_was_offboarded_meanwhile_is_refused_under_its_lock(bench):
+    for name in ("ending", "staying"):
+        bench.declare(name)
+    lock = active_locks(load_platform(bench.block))
+    with lock(["ending", "staying"]):
+        pass
+
+    bench.declare("ending", "offboarding: {since: 2026-11-30, by: ann, remove_after: 2099-01-01}\n")
+
+    with pytest.raises(LockUnusable) as raised:
+        lock(["ending", "staying"]).__enter__()
+    assert raised.value.teams == ["ending"]
+    assert "offboarded after this run had read the declared state" in str(raised.value)
+    with lock(["staying"]), TeamLock(["ending"]):  # it was released
+        pass
 
 
 # The lock is lost

@@ -3,9 +3,13 @@
 import pytest
 from ruamel.yaml import YAML
 
+from tests.sandbox.calls import Caller
+from tests.support.approvals import answer, wait_for_approval
+from tests.support.images import image, push
+
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1500),
     pytest.mark.demand("lifecycle", "offboarding by the flows: revoke, restore, remove, guards"),
 ]
 
@@ -76,3 +80,82 @@ def test_a_team_is_revoked_skipped_and_restored(onboarded):
     assert run["state_type"] == "COMPLETED", run["state"]["message"]
     assert record_of(bench) is None
     assert robots(bench) == before
+
+
+def push_image(bench, name):
+    harbor = bench.sandbox.addresses()["harbor"]
+    admin = Caller(harbor["url"], harbor["username"], harbor["password"])
+    answer = push(admin, f"team-{name}/web", image(name), "1")
+    assert answer.status_code == 201, answer.text
+
+
+def has_project(bench, name):
+    return f"team-{name}" in {each.name for each in bench.sandbox.harbor.projects.values()}
+
+
+def archived(bench, name):
+    (file,) = (bench.declared / "archive").glob(f"{name}.*.yaml")
+    return YAML(typ="safe").load(file)["offboarding"]
+
+
+def test_a_removal_is_approved_once_and_keeps_a_project_with_images(onboarded):
+    bench = onboarded
+    push_image(bench, "data")
+    for name in ("shop", "data"):
+        run = offboard(bench, team=name, confirm=name, grace_days=0)
+        assert run["state_type"] == "COMPLETED", run["state"]["message"]
+
+    first = bench.start("remove-offboarded-teams")
+    form = wait_for_approval(bench, first)
+    for part in ("cannot be undone", "data", "shop", "2 of 2 teams", "kept with their project"):
+        assert part in form.description
+    second = bench.run("remove-offboarded-teams")
+    assert second["state_type"] == "FAILED"
+    assert "already waits for" in second["state"]["message"]
+    assert has_project(bench, "shop")
+
+    answer(bench, first, approve=True, your_name="Ann")
+    run = bench.platform.wait_for_run(first)
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    assert "project kept: team-data" in run["state"]["message"]
+    assert [has_project(bench, name) for name in ("shop", "data")] == [False, True]
+    assert not list((bench.declared / "teams").iterdir())
+    assert archived(bench, "shop").get("kept") is None
+    assert archived(bench, "data")["kept"].keys() >= {"harbor/project/team-data"}
+    assert "web" in bench.artifact("removal-data", run)["data"]
+
+    run = bench.run("onboard-team", team={"name": "data"})
+    assert run["state_type"] == "FAILED"
+    assert "still holds the images of the removed team 'data'" in run["state"]["message"]
+    assert "archive/data." in run["state"]["message"]
+    run = bench.run("onboard-team", team={"name": "shop"})
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    assert set(robots(bench).values()) == {False}
+
+
+def test_nothing_is_revoked_or_removed_if_the_source_is_empty(onboarded):
+    bench = onboarded
+    for name in ("shop", "data"):
+        (bench.declared / "teams" / f"{name}.yaml").unlink()
+    before = bench.sandbox.requests.writes()
+
+    run = bench.run("remove-offboarded-teams")
+    assert run["state"]["message"] == "No offboarded team is due for removal."
+    run = bench.run("detect-drift", remediate="all")
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    summary = bench.artifact("drift-summary", run)["data"]
+    assert "offboard-team" in summary
+    id = bench.start("offboard-team", team="shop", confirm="shop")
+    assert "2 of 2 teams are not declared" in wait_for_approval(bench, id).description
+    answer(bench, id, approve=False)
+    assert bench.platform.wait_for_run(id)["state_type"] == "FAILED"
+    assert bench.sandbox.requests.writes() == before
+    assert not list((bench.declared / "teams").iterdir())
+
+    id = bench.start("offboard-team", team="shop", confirm="shop")
+    answer(bench, id, approve=True)
+    run = bench.platform.wait_for_run(id)
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    assert record_of(bench)["by"]
+    assert set(robots(bench).values()) == {True}
+    assert set(robots(bench, "data").values()) == {False}
