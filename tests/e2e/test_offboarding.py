@@ -9,7 +9,7 @@ from tests.support.images import image, push
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.timeout(1500),
+    pytest.mark.timeout(900),
     pytest.mark.demand("lifecycle", "offboarding by the flows: revoke, restore, remove, guards"),
 ]
 
