@@ -1,7 +1,6 @@
 """The steps of an import: read, recognize, draft, settle with the planner, share, and word."""
 
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -22,6 +21,7 @@ from tenantry.errors import DeclarationError
 from tenantry.importing import defaults, platforms
 from tenantry.importing.clients import RememberingHarbor, RememberingKeycloak, RememberingKubernetes
 from tenantry.importing.drafts import Draft, draft
+from tenantry.importing.folders import PLATFORM_FILE, propose_policy, texts_in
 from tenantry.importing.naming import (
     client_owners,
     declare_secrets,
@@ -29,6 +29,8 @@ from tenantry.importing.naming import (
     patterns,
     secret_pattern,
 )
+from tenantry.importing.notes import Note
+from tenantry.importing.own import OwnResources
 from tenantry.importing.realms import find_realm
 from tenantry.importing.recognition import Found, Recognition, Recognized, recognize
 from tenantry.importing.report import Report
@@ -39,7 +41,6 @@ from tenantry.importing.texts import file_text
 from tenantry.systems.clients import Clients
 
 Data = dict[str, Any]
-PLATFORM_FILE = "platform.yaml"
 
 
 @dataclass
@@ -196,8 +197,8 @@ class _Import:
         for each in drafts:
             declare_secrets(each.data, each.secrets, names)
         platform = self._platform(snapshot, realm, parent_group, found, robots, drafts)
-        if self._completes and (own := declared_patterns(names)):
-            platform["names"] = own
+        if self._completes and (chosen := declared_patterns(names)):
+            platform["names"] = chosen
         plans = Settling(self._connections, self._clients, self._clock).settle(platform, drafts)
         faulty = [
             (f"team '{each.found.name}'", f"it cannot be declared: {'; '.join(each.faults)}")
@@ -205,10 +206,13 @@ class _Import:
             if each.found.name not in plans
         ]
         drafts = [each for each in drafts if each.found.name in plans]
+        own = OwnResources(self._connections, self._clients, snapshot, self._clock)
+        if self._completes:
+            platform = own.declare(platform, self._given())
         imported = self._share(platform, drafts)
         imported.report.orphans = [*found.orphans, *faulty, *robots.orphans(found.teams)]
         imported.report.declared = tuple(sorted(known))
-        self._word(imported, drafts, write_grants=write_grants)
+        self._word(imported, drafts, own.notes, write_grants=write_grants)
         return imported
 
     def _taken(self) -> set[str]:
@@ -282,21 +286,30 @@ class _Import:
             platform, report.defaults = whole, dump({"defaults": given})
         return Imported(platform, contents, report)
 
-    def _word(self, imported: Imported, drafts: Sequence[Draft], *, write_grants: bool) -> None:
+    def _word(
+        self,
+        imported: Imported,
+        drafts: Sequence[Draft],
+        of_platform: list[Note],
+        *,
+        write_grants: bool,
+    ) -> None:
         """Add the texts of the files, and the grants that they need."""
+        of_platform = list(dict.fromkeys(of_platform))
         notes = {f"teams/{each.found.name}.yaml": each.notes for each in drafts}
+        notes = {PLATFORM_FILE: of_platform, **notes}
         imported.report.notes = {file: found for file, found in notes.items() if found}
         for name, content in imported.teams.items():
             file = f"teams/{name}.yaml"
             imported.files[file] = file_text(file, content, notes[file])
         if self._existing is None:
-            text = file_text(PLATFORM_FILE, imported.platform, ())
+            text = file_text(PLATFORM_FILE, imported.platform, of_platform)
             imported.files = {PLATFORM_FILE: text, **imported.files}
         elif self._completes:
             self._rewrite(imported, imported.platform)
-        texts = {**_texts(self._folder if self._existing else None), **imported.files}
+        texts = {**texts_in(self._folder if self._existing else None), **imported.files}
         before = parse(texts[PLATFORM_FILE]).data.get("policy") or {}
-        proposed = _propose(texts)
+        proposed = propose_policy(texts)
         if not imported.teams or parse(proposed).data["policy"] == before:
             return
         imported.report.grants = proposed
@@ -306,7 +319,7 @@ class _Import:
 
     def _rewrite(self, imported: Imported, content: Data) -> None:
         """Update the text of `platform.yaml`, and keep its comments."""
-        before = _texts(self._folder if self._existing else None)
+        before = texts_in(self._folder if self._existing else None)
         text = imported.files.get(PLATFORM_FILE) or before[PLATFORM_FILE]
         data = plain(parse(text).data)
         if (wanted := merge(data, content)) == data:
@@ -318,23 +331,3 @@ class _Import:
         yaml.dump(document, written)
         imported.before |= {name: before[name] for name in before if name == PLATFORM_FILE}
         imported.files = {**imported.files, PLATFORM_FILE: written.getvalue()}
-
-
-def _texts(folder: Path | None) -> dict[str, str]:
-    """Return the texts of all files of a declared state."""
-    if folder is None:
-        return {}
-    paths = [folder / PLATFORM_FILE, *team_files(folder)]
-    return {
-        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8-sig") for path in paths
-    }
-
-
-def _propose(texts: Mapping[str, str]) -> str:
-    """Return the policy that admits all teams of a declared state."""
-    with tempfile.TemporaryDirectory(prefix="tenantry-") as name:
-        trial = Path(name)
-        (trial / "teams").mkdir()
-        for file, text in texts.items():
-            (trial / file).write_text(text, encoding="utf-8")
-        return declared.propose_policy(trial)

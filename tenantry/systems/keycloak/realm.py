@@ -12,19 +12,19 @@ from tenantry.systems.keycloak import kinds
 from tenantry.systems.keycloak.client import KeycloakClient, Representation
 from tenantry.systems.keycloak.clients import mark_of, named
 
-_POLICIES = {
+POLICIES = {
     "refused": None,
     "admin-view": "ADMIN_VIEW",
     "admin-edit": "ADMIN_EDIT",
     "enabled": "ENABLED",
 }
-_MINUTES = {
+MINUTES = {
     "access_token_minutes": "accessTokenLifespan",
     "session_idle_minutes": "ssoSessionIdleTimeout",
     "session_max_minutes": "ssoSessionMaxLifespan",
     "offline_session_idle_minutes": "offlineSessionIdleTimeout",
 }
-_AS_IS = {
+AS_IS = {
     "display_name": "displayName",
     "brute_force_protection": "bruteForceProtected",
     "login_failures": "failureFactor",
@@ -62,11 +62,11 @@ class Realm:
             return
         given = settings.model_dump(exclude_none=True)
         fields: dict[str, Any] = {"enabled": True, "attributes": self._marks.attributes(PLATFORM)}
-        fields |= {key: given[name] * 60 for name, key in _MINUTES.items() if name in given}
-        fields |= {key: given[name] for name, key in _AS_IS.items() if name in given}
+        fields |= {key: given[name] * 60 for name, key in MINUTES.items() if name in given}
+        fields |= {key: given[name] for name, key in AS_IS.items() if name in given}
         yield Resource(id, fields)
         if settings.unmanaged_attributes is not None:
-            policy = {"unmanagedAttributePolicy": _POLICIES[settings.unmanaged_attributes]}
+            policy = {"unmanagedAttributePolicy": POLICIES[settings.unmanaged_attributes]}
             yield Resource(self._id(kinds.USER_PROFILE), policy, owner=id)
 
     def _id(self, kind: Kind) -> Id:

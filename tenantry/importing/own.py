@@ -1,0 +1,246 @@
+"""Declares the platform's own resources: Harbor's settings and single sign-on, the realm, and its
+external identity providers.
+
+As for teams, the planner judges each part: a part whose plan would change something is left out.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import ValidationError
+
+from tenantry.calls import Clock
+from tenantry.connections import Connections
+from tenantry.declared import Declaration, Platform
+from tenantry.declared.adopt import SYSTEMS, AdoptBySystem, shortest
+from tenantry.declared.faults import Place
+from tenantry.declared.merge import merge
+from tenantry.declared.rules import check_platform
+from tenantry.declared.single_sign_on import SingleSignOn
+from tenantry.importing.notes import Note, quoted
+from tenantry.importing.settle import beyond_marks
+from tenantry.importing.snapshot import Snapshot
+from tenantry.plan import Change, Plan
+from tenantry.systems.clients import Clients
+from tenantry.systems.keycloak.clients import mark_of
+from tenantry.systems.keycloak.realm import AS_IS, MINUTES, POLICIES
+from tenantry.systems.systems import Systems
+
+Data = dict[str, Any]
+
+_ROUNDS = 8
+_USUAL: Data = {
+    "audit_log_forward_endpoint": "",
+    "banner_message": "",
+    "disabled_audit_log_event_types": "",
+    "notification_enable": True,
+    "quota_per_project_enable": True,
+    "robot_name_prefix": "robot$",
+    "robot_token_duration": 30,
+    "scanner_skip_update_pulltime": False,
+    "self_registration": False,
+    "session_timeout": 60,
+    "skip_audit_log_database": False,
+    "storage_per_project": -1,
+    "token_expiration": 30,
+    "primary_auth_mode": False,
+    "project_creation_restriction": "everyone",
+}
+"""Harbor's settings that do not depend on the auth_mode, with the values of a new Harbor 2.15."""
+_SIGN_ON = {
+    "client_id": "oidc_client_id",
+    "provider_name": "oidc_name",
+    "groups_claim": "oidc_groups_claim",
+    "user_claim": "oidc_user_claim",
+    "auto_onboard": "oidc_auto_onboard",
+    "admin_group": "oidc_admin_group",
+    "group_filter": "oidc_group_filter",
+    "logout": "oidc_logout",
+    "verify_certificate": "oidc_verify_cert",
+}
+"""The fields of single sign-on, with Harbor's settings for them."""
+
+
+class OwnResources:
+    """The declaration of the platform's own resources, and the connections that plan them."""
+
+    def __init__(
+        self, connections: Connections, clients: Clients, snapshot: Snapshot, clock: Clock
+    ) -> None:
+        self._connections = connections
+        self._clients = clients
+        self._snapshot = snapshot
+        self._clock = clock
+        self.notes: list[Note] = []
+
+    def declare(self, platform: Data, given: Data) -> Data:
+        """Return `platform.yaml` with the platform's own resources.
+
+        Args:
+            platform: the settings that the teams' declarations depend on.
+            given: the settings that the file gives already. They override those of the systems.
+        """
+        own: Data = {"harbor": {}, "keycloak": {}}
+        if sign_on := self._single_sign_on():
+            own["harbor"]["single_sign_on"] = sign_on
+        own["harbor"]["configuration"] = self._configuration(has_sign_on=bool(sign_on))
+        own["keycloak"]["realm_settings"] = self._realm()
+        own["keycloak"]["groups"] = dict(self._groups())
+        for _ in range(_ROUNDS):
+            whole = merge(merge(platform, _filled(own)), given)
+            plan = self._plan(whole, own)
+            if plan is not None and not self._judge(plan, own):
+                break
+        whole = merge(merge(platform, _filled(own)), given)
+        plan = self._plan(whole, own)
+        if plan is not None and "adopt" not in given:
+            self._note_rest(plan)
+            if adopt := self._adopt(whole):
+                whole = {**whole, "adopt": adopt}
+        return whole
+
+    # The live settings
+
+    def _single_sign_on(self) -> Data | None:
+        live = self._snapshot.settings
+        if live.get("auth_mode") != "oidc_auth" or live.get("oidc_client_id") not in (
+            self._snapshot.clients
+        ):
+            return None
+        if live.get("oidc_endpoint") != self._snapshot.issuer:
+            text = f"Harbor's login uses another issuer: {quoted(live.get('oidc_endpoint'))}"
+            self.notes.append(Note("not expressed", ("harbor",), text))
+            return None
+        data = {ours: live[theirs] for ours, theirs in _SIGN_ON.items() if theirs in live}
+        data = {key: value for key, value in data.items() if value != ""}
+        data["scopes"] = [each for each in str(live.get("oidc_scope") or "").split(",") if each]
+        try:
+            data["redirect_parameters"] = json.loads(live.get("oidc_extra_redirect_parms") or "{}")
+            model = SingleSignOn.model_validate(data)
+        except (ValueError, ValidationError):
+            text = "Harbor's single sign-on cannot be declared, and stays as it is"
+            self.notes.append(Note("not expressed", ("harbor",), text))
+            return None
+        client_id = {"client_id": model.client_id}
+        return {**client_id, **model.model_dump(mode="json", exclude_defaults=True)}
+
+    def _configuration(self, *, has_sign_on: bool) -> Data:
+        live = self._snapshot.settings
+        usual = {**_USUAL, **({"project_creation_restriction": "adminonly"} if has_sign_on else {})}
+        return {
+            name: live[name]
+            for name, value in usual.items()
+            if name in live and live[name] != value and live[name] is not None
+        }
+
+    def _realm(self) -> Data:
+        live = self._snapshot.realm
+        data: Data = {ours: live[theirs] for ours, theirs in AS_IS.items() if live.get(theirs)}
+        if not data.get("brute_force_protection"):
+            data.pop("login_failures", None)
+        for ours, theirs in MINUTES.items():
+            seconds = live.get(theirs)
+            if isinstance(seconds, int) and seconds > 0 and seconds % 60 == 0:
+                data[ours] = seconds // 60
+            elif seconds:
+                text = f"the realm's {theirs} of {seconds} seconds is not a number of minutes"
+                place = ("keycloak", "realm_settings")
+                self.notes.append(Note("not expressed", place, f"{text}, and stays as it is"))
+        profile: Data = self._clients.keycloak.get("users/profile") or {}
+        policy = profile.get("unmanagedAttributePolicy")
+        names = {theirs: ours for ours, theirs in POLICIES.items()}
+        if policy in names and policy is not None:
+            data["unmanaged_attributes"] = names[policy]
+        return data
+
+    def _groups(self) -> Iterator[tuple[str, Data]]:
+        """Yield the platform's groups: those with its mark, and Harbor's administrators."""
+        admins = self._snapshot.settings.get("oidc_admin_group")
+        for name, group in self._snapshot.groups.items():
+            mark = mark_of(group.get("attributes"))
+            if name == admins or (mark is not None and not mark.team):
+                yield name, {}
+
+    # The planner's judgement
+
+    def _plan(self, whole: Data, own: Data) -> Plan | None:
+        """Return the plan; None after a part that is not valid was left out."""
+        try:
+            platform = Platform.model_validate({**whole, "adopt": "yes"})
+        except ValidationError as error:
+            for detail in error.errors():
+                self._remove(own, tuple(detail["loc"]), str(detail["msg"]))
+            return None
+        faults = list(check_platform(platform))
+        if faults:
+            for place, text in faults:
+                self._remove(own, place, text)
+            return None
+        return self._planned(platform)
+
+    def _planned(self, platform: Platform) -> Plan:
+        state = Declaration(platform, {})
+        with Systems(self._connections, state, clients=self._clients, clock=self._clock) as systems:
+            return systems.plan_platform(systems.observe_platform())
+
+    def _judge(self, plan: Plan, own: Data) -> bool:
+        """Leave out the parts whose plan changes something; return whether any were left out."""
+        removed = False
+        for change in plan.changes:
+            if not change.writes_only_marks:
+                place = change.id.kind.platform_place(change.id.key)
+                fields = [each.field for each in beyond_marks(change)]
+                if place == ("harbor", "configuration") and change.live is not None:
+                    places: list[Place] = [(*place, field) for field in fields]
+                else:
+                    places = [place]
+                for each in places:
+                    removed |= self._remove(own, each, _why(change))
+        for refusal in (*plan.refusals, *plan.waiting):
+            place = refusal.id.kind.platform_place(refusal.id.key)
+            removed |= self._remove(own, place, f"{refusal.id}: {refusal.reason}")
+        return removed
+
+    def _remove(self, own: Data, place: Place, why: str) -> bool:
+        length = 3 if place[1:2] in (("configuration",), ("groups",)) else 2
+        *before, last = place[:length]
+        parent: Any = own
+        for step in before:
+            parent = (parent or {}).get(step)
+        if not isinstance(parent, dict) or last not in parent or not place:
+            return False
+        value = parent.pop(last)
+        text = f"{'.'.join(map(str, place[:length]))}: {json.dumps(value, sort_keys=True)}: {why}"
+        self.notes.append(Note("not expressed", place[:2], text))
+        return True
+
+    def _adopt(self, whole: Data) -> Any:
+        """Return the strictest `adopt`, by system, with which nothing is refused; None for none."""
+        modes = dict.fromkeys(SYSTEMS, "if-identical")
+        for _ in SYSTEMS:
+            plan = self._planned(Platform.model_validate({**whole, "adopt": modes}))
+            if not plan.refusals:
+                break
+            modes |= {refusal.id.system: "yes" for refusal in plan.refusals}
+        needed = {change.id.system for change in plan.changes if change.action == "adopt"}
+        found = {system: modes[system] for system in SYSTEMS if system in needed}
+        return shortest(AdoptBySystem.model_validate(found)) if found else None
+
+    def _note_rest(self, plan: Plan) -> None:
+        for change in plan.changes:
+            if not change.writes_only_marks:
+                self.notes.append(Note("also planned", (), _why(change).replace("would", "will")))
+
+
+def _why(change: Change) -> str:
+    fields = ", ".join(each.field for each in beyond_marks(change))
+    return f"the plan would {change.action} {change.id}" + (f" ({fields})" if fields else "")
+
+
+def _filled(own: Data) -> Data:
+    """Return the parts that are not empty."""
+    parts = {
+        name: {key: value for key, value in part.items() if value} for name, part in own.items()
+    }
+    return {name: part for name, part in parts.items() if part}

@@ -1,0 +1,83 @@
+"""The platform's own resources: single sign-on, the realm, Harbor's settings and groups."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tenantry import declared
+from tenantry.importing import import_state, write
+from tenantry.onboarding import configure
+from tests.support.harness import Bench, Prepare, admit, connections
+from tests.support.harness import write as declare
+from tests.support.unmark import remove_marks
+
+DECLARED = {
+    "name": "test",
+    "adopt": "yes",
+    "harbor": {
+        "single_sign_on": {"admin_group": "admins", "logout": False},
+        "configuration": {"robot_token_duration": 90, "banner_message": "Maintenance on Sunday"},
+    },
+    "keycloak": {
+        "realm_settings": {"session_idle_minutes": 45, "brute_force_protection": True},
+        "groups": {"admins": {}, "auditors": {}},
+    },
+}
+
+
+def configured(bench: Bench) -> None:
+    """Configure the platform, and onboard a team."""
+    declare(bench.folder, {"name": "shop"}, platform=DECLARED)
+    bench.load()
+    configure(bench.systems)
+    bench.onboard("shop")
+
+
+def unmarked(bench: Bench) -> None:
+    """Configure the platform, onboard a team, and remove all marks."""
+    configured(bench)
+    remove_marks(bench.systems)
+
+
+@pytest.mark.parametrize("prepare", [configured, unmarked], ids=["marks kept", "marks lost"])
+def test_the_plan_of_the_platform_only_adopts(
+    begin: Callable[[Prepare], Bench], prepare: Prepare, tmp_path: Path
+) -> None:
+    bench, folder = begin(prepare), tmp_path / "imported"
+    found = import_state(connections(bench.sandbox), into=folder, clock=bench.sandbox.clock.now)
+    write(found, folder)
+
+    harbor, keycloak = found.platform["harbor"], found.platform["keycloak"]
+    assert harbor["configuration"] == DECLARED["harbor"]["configuration"]  # type: ignore[index]
+    assert harbor["single_sign_on"]["admin_group"] == "admins"
+    assert harbor["single_sign_on"]["logout"] is False
+    assert keycloak["realm_settings"]["session_idle_minutes"] == 45
+    assert "admins" in keycloak["groups"]
+    secret = bench.sandbox.harbor.configuration["oidc_client_secret"]
+    assert not any(secret in path.read_text() for path in folder.rglob("*.yaml"))
+
+    bench.folder = admit(folder)
+    bench.load()
+    assert declared.load(folder).platform.is_managed
+    plan = bench.systems.plan_platform(bench.systems.observe_platform())
+    assert plan.only_adopts, plan
+    assert bench.plan("shop").only_adopts
+
+
+def test_settings_that_would_change_are_left_out(
+    begin: Callable[[Prepare], Bench], tmp_path: Path
+) -> None:
+    bench, folder = begin(unmarked), tmp_path / "imported"
+    for client in bench.systems.keycloak_client.pages("clients"):
+        if client["clientId"] == "harbor":
+            changed = {**client, "directAccessGrantsEnabled": True}
+            bench.systems.keycloak_client.put(f"clients/{client['id']}", changed)
+
+    found = import_state(connections(bench.sandbox), into=folder, clock=bench.sandbox.clock.now)
+    write(found, folder)
+
+    assert "single_sign_on" not in found.platform.get("harbor", {})
+    notes = [note.line for note in found.report.notes["platform.yaml"]]
+    assert any("directAccessGrantsEnabled" in line for line in notes)
+    assert "directAccessGrantsEnabled" in (folder / "platform.yaml").read_text()
