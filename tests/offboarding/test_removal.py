@@ -7,6 +7,7 @@ import pytest
 from tenantry.outcomes import NotApproved
 from tests.offboarding.land import (
     FOREIGN_AUTH,
+    admin,
     bystanders,
     left,
     plan,
@@ -15,9 +16,12 @@ from tests.offboarding.land import (
     remove,
     revoke,
 )
+from tests.sandbox.calls import Caller
 from tests.support.demands import Figure
 from tests.support.harness import Bench, ids
-from tests.support.wire import Wire
+from tests.support.images import MANIFEST
+from tests.support.invariants import assert_in_sync
+from tests.support.wire import Request, Send, Wire
 
 FOREIGN = ["kubernetes/Secret/pipelines/basic-shop", "kubernetes/Secret/pipelines/kaniko-shop"]
 """The sinks that others have written to, too."""
@@ -154,6 +158,50 @@ def test_images_that_are_pushed_after_the_approval_are_not_deleted(land: Bench) 
     with pytest.raises(NotApproved, match="deletes more"):
         remove(land, approved)
     assert land.sandbox.harbor.dump()["projects"] == others["projects"]
+
+
+def test_pulls_with_a_token_from_before_the_revocation_do_not_disturb_the_removal(
+    land: Bench,
+) -> None:
+    """A token of the registry is valid for up to 30 minutes after its robot is disabled."""
+    push_images(land, "web")
+    username, password = land.login("harbor-pull")
+    harbor = admin(land)
+    holder = Caller(harbor.url, username, password)
+    scope = "scope=repository:team-shop/web:pull"
+    token = holder.json(f"/service/token?service=harbor-registry&{scope}")["token"]
+    headers = {"authorization": f"Bearer {token}", "accept": MANIFEST}
+    answers: list[int] = []
+
+    def pull(request: Request, send: Send) -> object:
+        if "/v2/" not in request.url and request.is_write:
+            path = "/v2/team-shop/web/manifests/1"
+            answers.append(Caller(harbor.url)("GET", path, headers).status_code)
+        return send()
+
+    with Wire(pull):
+        revoke(land)
+        remove(land, plan(land, delete_images=True))
+    assert left(land) == FOREIGN
+    assert answers[0] == 200
+    assert answers[-1] == 401
+    assert answers == sorted(answers, key=(200, 404, 401).index)
+
+
+def test_a_new_team_of_the_same_name_gets_nothing_of_the_removed_one(land: Bench) -> None:
+    push_images(land, "web")
+    logins = [land.login(name) for name in ("harbor-pull", "harbor-ci")]
+    client_secret = land.secret("oidc-web")["client_secret"]
+    number = land.sandbox.harbor.projects["team-shop"].id
+    revoke(land)
+    remove(land, plan(land, delete_images=True))
+    land.load().onboard("shop")
+    assert_in_sync(land)
+    project = land.sandbox.harbor.projects["team-shop"]
+    assert project.id > number
+    assert project.repositories == {}
+    assert not any(land.systems.harbor_client.accepts(*login) for login in logins)
+    assert land.secret("oidc-web")["client_secret"] != client_secret
 
 
 # Guards

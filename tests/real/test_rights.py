@@ -12,7 +12,7 @@ from unittest import mock
 
 import pytest
 
-from tenantry import checks, drift, onboarding
+from tenantry import checks, drift, offboarding, onboarding
 from tenantry.connections import Cluster as ClusterAccount
 from tenantry.errors import TenantryError
 from tenantry.migration.inspect_issuer import _mesh_notices
@@ -197,6 +197,14 @@ class Walk:
         with self.ours.systems(account, **self.rich()) as systems:
             list(_mesh_notices(systems, "https://old.example.com", "https://new.example.com"))
 
+    def offboard(self, account: ClusterAccount) -> None:
+        """Revoke the access of the team, and remove it."""
+        with self.ours.systems(account, **self.rich()) as systems:
+            team = systems.state.teams[self.ours.team]
+            offboarding.revoke(systems, team)
+            outcome = offboarding.remove(systems, offboarding.plan_removal(systems, team))
+            assert outcome.is_complete, outcome.blocked
+
     @property
     def steps(self) -> list[Step]:
         return [
@@ -208,6 +216,7 @@ class Walk:
             Walk.configure_platform,
             Walk.check_platform,
             Walk.migrate,
+            Walk.offboard,
         ]
 
     # Recorded
