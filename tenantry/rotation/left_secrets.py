@@ -19,6 +19,7 @@ from tenantry.systems.credentials.pairs import ROBOT, pair, short_of
 from tenantry.systems.credentials.places import Place, places
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import Object
+from tenantry.systems.kubernetes.kinds import SECRET
 from tenantry.systems.systems import Systems
 
 _FORMATS: dict[str, SecretFormat] = {
@@ -66,18 +67,42 @@ class LeftSecrets:
 
     def find(self) -> Iterator[LeftSecret]:
         """Yield the Secrets that hold nothing else."""
-        team, cluster = self._team, self._systems.home_cluster
-        is_declared = self._purpose in team.active_robots
-        declared = {place.id for place in places(team, self._purpose)} if is_declared else set()
-        selector = f"{objects.OURS},{TEAM}={team.name}"
-        for found in cluster.list("Secret", labelSelector=selector, content=False):
-            metadata = found["metadata"]
-            namespace, name = metadata["namespace"], metadata["name"]
-            if secret_id(namespace, name) in declared or not self._is_of_pair(found):
+        cluster, declared = self._systems.home_cluster, self._declared
+        for id in sorted(self._candidates()):
+            namespace, name = id.key.split("/", 1)
+            if id in declared:
                 continue
             secret = cluster.get("Secret", name, namespace)
-            if secret is not None and (left := self._read(secret)) is not None:
+            if secret is None or not self._is_of_pair(secret):
+                continue
+            if (left := self._read(secret)) is not None:
                 yield left
+
+    @property
+    def _declared(self) -> frozenset[Id]:
+        """The Secrets that the team declares, of all purposes and clients."""
+        team = self._team
+        robots = (place.id for purpose in team.active_robots for place in places(team, purpose))
+        clients = map(team.client_secret_name, team.oidc_clients)
+        return frozenset((*robots, *(secret_id(team.home_namespace, name) for name in clients)))
+
+    def _candidates(self) -> set[Id]:
+        """Return the Secrets on the record, and for a removed purpose all with the team's mark.
+
+        An earlier release wrote no record. Without it, only the list shows the Secrets of a removed
+        purpose.
+        """
+        found = {id for id in self._recorded if id.kind == SECRET}
+        if self._purpose not in self._team.active_robots:
+            selector = f"{objects.OURS},{TEAM}={self._team.name}"
+            listed = self._systems.home_cluster.list(
+                "Secret", labelSelector=selector, content=False
+            )
+            found |= {
+                secret_id(each["metadata"]["namespace"], each["metadata"]["name"])
+                for each in listed
+            }
+        return found
 
     def delete(self, secret: LeftSecret) -> None:
         """Delete a Secret, after the reference of the ServiceAccount to it."""
@@ -91,13 +116,14 @@ class LeftSecrets:
 
         Outside of the team's namespaces, where others can write marks, the record must have it.
         """
-        metadata = found["metadata"]
+        metadata, mark = found["metadata"], objects.mark_of(found)
         annotations = metadata.get("annotations") or {}
         is_named = annotations.get(ROBOT) in pair(self._purpose)
         is_inside = metadata["namespace"] in self._team.namespaces
         if is_inside and metadata["name"] == self._team.secret_name(self._purpose):
             is_named = True
-        if not is_named or ADOPTED in annotations:
+        is_teams = mark is not None and mark.team == self._team.name
+        if not (is_named and is_teams) or ADOPTED in annotations:
             return False
         return is_inside or secret_id(metadata["namespace"], metadata["name"]) in self._recorded
 
