@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from tenantry.declared.policy_text import renaming
 from tenantry.errors import TenantryError
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -203,9 +204,10 @@ class Marks:
         if mark.team == team or (mark.platform is None and not (mark.team and team)):
             return ""
         whose = f"team '{mark.team}'" if mark.team else "the platform itself"
+        move = f". {renaming(team, mark.team)}" if mark.team and team else ""
         return (
             f"it belongs to {whose}, by its mark. Remove it if {whose} no longer needs it, or choose "
-            "another name"
+            f"another name{move}"
         )
 
     # Harbor

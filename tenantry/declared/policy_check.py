@@ -26,7 +26,7 @@ from tenantry.declared.platform import Platform
 from tenantry.declared.policy import Limits, Policy, allows_more, extended, overridden
 from tenantry.declared.policy_rules import Breach, Case
 from tenantry.declared.policy_source import NAME, EvaluatedTeam, PolicySource, Violation
-from tenantry.declared.policy_text import grant_text, printable
+from tenantry.declared.policy_text import grant_text, printable, renaming
 from tenantry.declared.team import Team, TeamSettings
 
 NAME_LIMITS = frozenset(NAMES.values())
@@ -288,7 +288,8 @@ class PolicyEvaluator:
             return
         text = (
             f"team '{name}' must be declared in teams/{name}.yaml{self._limit_text((), team)}. "
-            f"Rename the file, or {self._remedy(name, {}, file)}"
+            f"{renaming(name)}. If only its file has the wrong name, rename the file, or "
+            f"{self._remedy(name, {}, file)}"
         )
         yield Violation(NAME, text, {})
 

@@ -56,3 +56,18 @@ def _escaped(character: str) -> str:
         return character
     number = ord(character)
     return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def renaming(name: str, old: str = "") -> str:
+    """Return how a team gets another name.
+
+    Args:
+        name: the name of the declared team.
+        old: the name that it may have had before, if it is known.
+    """
+    former = f"team '{old}'" if old else "the old team"
+    return (
+        f"A team cannot be renamed: to move {former} to another name, declare team '{name}' in its "
+        "own file with names, group and hosts of its own, onboard it, move the workloads and images, "
+        f"and then offboard {former}"
+    )

@@ -304,7 +304,10 @@ def test_a_grant_lets_another_file_declare_a_team(tmp_path: Path) -> None:
     (fault,) = declared.read(tmp_path).faults
     assert fault.startswith(
         "teams/mallory.yaml:1: name: team 'shop' must be declared in teams/shop.yaml (a rule of the "
-        "policy that always applies, platform.yaml:1). Rename the file, or add to policy.grants in platform.yaml: "
+        "policy that always applies, platform.yaml:1). A team cannot be renamed: "
+    )
+    assert (
+        "If only its file has the wrong name, rename the file, or add to policy.grants in " in fault
     )
 
     write(tmp_path, platform=with_grants(PLATFORM, grant_in(fault)))

@@ -12,11 +12,12 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import pytest
 
-from tenantry import drift, explain, onboarding
+from tenantry import declared, drift, explain, onboarding
 from tenantry.declared import Team
 from tenantry.declared.types import Model
 from tenantry.drift import Finding
 from tenantry.drift.findings import RULE
+from tenantry.errors import NotOurs
 from tenantry.outcomes import Outcome
 from tests.drift.extras import provider
 from tests.support.crash import Driver
@@ -199,8 +200,8 @@ def _marked(sample: Collection[str]) -> list[Any]:
 
 def lists_of(model: type[Model], under: str = "") -> Iterator[str]:
     """Yield the paths of all lists and mappings of a model, with `*` for the keys of a mapping."""
-    for name, declared in model.model_fields.items():
-        yield from _lists_in(declared.annotation, f"{under}{name}")
+    for name, found in model.model_fields.items():
+        yield from _lists_in(found.annotation, f"{under}{name}")
 
 
 def _lists_in(kind: Any, path: str) -> Iterator[str]:
@@ -309,8 +310,8 @@ def test_every_list_of_a_team_file_has_a_meaning() -> None:
     """A new list or mapping must be added to the cases, and to the table in the documentation."""
     # As `namespace`; a record of Tenantry; names of resources that other lists declare.
     others = ("further_namespaces.*.", "offboarding.", "names.")
-    declared = {path for path in lists_of(Team) if not path.startswith(others)}
-    assert declared == CASES.keys() - {"harbor.retention"}
+    found = {path for path in lists_of(Team) if not path.startswith(others)}
+    assert found == CASES.keys() - {"harbor.retention"}
 
 
 def meaning(case: Case) -> str:
@@ -428,3 +429,59 @@ def test_everything_at_once_survives_a_kill_at_any_request(shop: Bench, whole: b
 
     driver = Driver(shop.sandbox, onboard, check)
     assert driver.everywhere(every=1 if whole else 9) > 4
+
+
+# Renaming a team
+
+
+ROUTE = {"web": {"host": "shop.example.com", "paths": [{"service": "front", "port": 80}]}}
+
+
+def declare_shop(bench: Bench) -> None:
+    bench.declare({"name": "shop", "routes": ROUTE}).onboard()
+
+
+RENAMED: dict[str, tuple[Data, str]] = {
+    "its hosts": ({"routes": ROUTE}, "team 'shop', which is no longer declared, has the host"),
+    "its group": ({"group": "team-shop"}, "it belongs to team 'shop', by its mark"),
+    "its namespace": (
+        {"names": {"namespace": "team-shop"}},
+        "it belongs to team 'shop', by its mark",
+    ),
+}
+
+
+@pytest.mark.parametrize(("claims", "reason"), RENAMED.values(), ids=RENAMED)
+def test_a_team_with_another_name_is_refused_what_the_old_one_has(
+    claims: Data, reason: str, begin: Callable[..., Bench]
+) -> None:
+    bench = begin(declare_shop)
+    platform = granted("store", groups=["team-shop"], namespaces=["team-shop"])
+    bench.declare({"name": "store", **claims}, platform=platform)
+
+    with pytest.raises(NotOurs) as refused:
+        bench.onboard()
+
+    assert reason in str(refused.value)
+    assert "A team cannot be renamed: to move team 'shop' to another name" in str(refused.value)
+    assert "then offboard team 'shop'" in str(refused.value)
+    kubernetes = bench.sandbox.kubernetes
+    assert kubernetes.get("VirtualService", "web", "team-shop") is not None
+    assert kubernetes.get("VirtualService", "web", "team-store") is None
+
+
+def test_a_team_file_with_another_name_in_it_is_refused(bench: Bench) -> None:
+    bench.declare({"name": "shop"}).onboard()
+    (bench.folder / "teams" / "shop.yaml").write_text("name: store\n")
+
+    (fault,) = declared.read(bench.folder).faults
+
+    assert "team 'store' must be declared in teams/store.yaml" in fault
+    assert "A team cannot be renamed" in fault
+
+
+def test_a_new_team_with_hosts_of_its_own_is_not_refused(begin: Callable[..., Bench]) -> None:
+    bench = begin(declare_shop)
+    other = {"web": {**ROUTE["web"], "host": "store.example.com"}}
+    bench.declare({"name": "store", "routes": other}).onboard()
+    assert bench.plan().is_empty

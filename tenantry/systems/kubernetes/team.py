@@ -29,7 +29,7 @@ from tenantry.systems.kubernetes.namespaces import (
     namespace,
 )
 from tenantry.systems.kubernetes.record import RECORD, parse, recorded
-from tenantry.systems.kubernetes.renames import changed_namespace
+from tenantry.systems.kubernetes.renames import changed_namespace, held_host
 
 _INSIDE = (
     kinds.RESOURCE_QUOTA,
@@ -145,17 +145,21 @@ class KubernetesTeams:
         return seen
 
     def _refuse_changed_names(self, teams: Sequence[Team], seen: Observed) -> None:
-        """Refuse the missing first namespaces of teams that have another one."""
+        """Refuse the missing first namespaces of teams that have another one, or another name."""
         teams = [team for team in teams if seen.is_known(Id(kinds.NAMESPACE, team.home_namespace))]
         if not teams:
             return
-        one = f",{TEAM}={teams[0].name}" if len(teams) == 1 else ""
+        only = len(teams) == 1 and not teams[0].routes  # the routes of others are not compared
+        one = f",{TEAM}={teams[0].name}" if only else ""
         found = list(self._client.list("Namespace", labelSelector=f"{objects.OURS}{one}"))
         by_team: dict[str | None, list[Object]] = defaultdict(list)
         for each in found:
             by_team[objects.team_of(each)].append(each)
         for team in teams:
-            if why := changed_namespace(team, by_team[team.name], self._marks):
+            why = changed_namespace(team, by_team[team.name], self._marks)
+            if self._state.knows_all_names and not why:
+                why = held_host(team, found, self._marks, self._state.names)
+            if why:
                 id = Id(kinds.NAMESPACE, team.home_namespace)
                 seen.live[id] = Live({}, ours=False, foreign=why)
 
