@@ -129,6 +129,26 @@ def test_names_are_taken_once_a_level(admin: KeycloakAdmin) -> None:
 
 
 @confirmed
+def test_a_deleted_group_takes_what_is_below_and_its_memberships_with_it(
+    admin: KeycloakAdmin,
+) -> None:
+    top = admin.create_group({"name": "team"})
+    below = admin.create_group({"name": "by-hand"}, parent=top)
+    user = admin.create_user({"username": "alice", "enabled": True})
+    for group in (top, below):
+        admin.group_user_add(user, group)
+    [found] = admin.get_groups({"search": "team", "exact": "true"})
+    assert found["subGroupCount"] == 1
+    admin.delete_group(top)
+    for group in (top, below):
+        with pytest.raises(KeycloakGetError) as raised:
+            admin.get_group(group)
+        assert raised.value.response_code == 404
+    assert admin.get_user_groups(user) == []
+    assert admin.create_group({"name": "team"}) != top
+
+
+@confirmed
 def test_renaming_a_group_moves_what_is_below(admin: KeycloakAdmin) -> None:
     team = admin.create_group({"name": "team", "attributes": {"a": ["1"], "b": ["2"]}})
     child = admin.create_group({"name": "dev"}, parent=team)

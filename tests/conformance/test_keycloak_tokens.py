@@ -194,6 +194,31 @@ def test_userinfo_and_a_password_login(admin: KeycloakAdmin, keycloak: Keycloak)
 
 
 @confirmed
+def test_a_disabled_client_gets_no_token_and_keeps_its_id_and_secret(
+    admin: KeycloakAdmin, keycloak: Keycloak
+) -> None:
+    rep = {"clientId": "shop", "directAccessGrantsEnabled": True}
+    made = admin.create_client(rep)
+    with_user(admin)
+    secret = admin.get_client(made)["secret"]
+    shop = openid(keycloak, keycloak.realm, "shop", secret)
+    assert shop.token("alice", "pass")["access_token"]
+    admin.update_client(made, admin.get_client(made) | {"enabled": False})
+    with pytest.raises(KeycloakAuthenticationError) as raised:
+        shop.token("alice", "pass")
+    assert raised.value.response_code == 401
+    assert b'"error":"invalid_client"' in raised.value.response_body
+    held = admin.get_client(made)
+    assert (held["enabled"], held["secret"], held["clientId"]) == (False, secret, "shop")
+    admin.update_client(made, held | {"enabled": True})
+    assert shop.token("alice", "pass")["access_token"]
+    admin.delete_client(made)
+    with pytest.raises(KeycloakAuthenticationError, match="invalid_client"):
+        shop.token("alice", "pass")
+    assert admin.create_client({"clientId": "shop"}) != made
+
+
+@confirmed
 def test_a_token_is_active_for_whom_it_is_meant_until_its_session_ends(
     admin: KeycloakAdmin, keycloak: Keycloak
 ) -> None:
