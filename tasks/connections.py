@@ -17,6 +17,7 @@ from tasks.step import retry_unread, step
 from tenantry.declared import Declaration
 from tenantry.systems.settle import connect, settle
 from tenantry.systems.systems import Systems
+from tenantry.wording import count
 
 B = TypeVar("B", bound=Block)
 
@@ -111,8 +112,8 @@ def read_declared_state(blocks: PlatformBlocks, commit: str | None = None) -> De
         DeclarationError: platform.yaml is faulty; with all faults.
     """
     declaration = blocks.declared_state.read(commit)
-    teams = len(declaration.teams)
-    get_run_logger().info("%d teams are declared in %s.", teams, declaration.origin)
+    teams = count(len(declaration.teams), "declared team")
+    get_run_logger().info("Read %s from %s.", teams, declaration.origin)
     for sentence in declaration.skipped(None):
         get_run_logger().info(sentence)
     log_warnings(declaration)

@@ -25,7 +25,7 @@ def test_each_deployment_with_a_schedule_gets_scheduled_runs(platform):
         platform.call("POST", f"deployments/{id}/schedule", far)
         planned[name] = scheduled_runs(platform, name, "SCHEDULED")
 
-    assert len(scheduled) == 6
+    assert len(scheduled) == 7
     assert {name for name, runs in planned.items() if runs} == scheduled
     for run in chain.from_iterable(planned.values()):
         platform.call("DELETE", f"flow_runs/{run['id']}")

@@ -15,7 +15,11 @@ pytestmark = [
 
 
 def record_of(bench, name="shop"):
-    return YAML(typ="safe").load(bench.declared / "teams" / f"{name}.yaml").get("offboarding")
+    return (
+        YAML(typ="safe", pure=True)
+        .load(bench.declared / "teams" / f"{name}.yaml")
+        .get("offboarding")
+    )
 
 
 def robots(bench, name="shop"):
@@ -95,7 +99,7 @@ def has_project(bench, name):
 
 def archived(bench, name):
     (file,) = (bench.declared / "archive").glob(f"{name}.*.yaml")
-    return YAML(typ="safe").load(file)["offboarding"]
+    return YAML(typ="safe", pure=True).load(file)["offboarding"]
 
 
 def test_a_removal_is_approved_once_and_keeps_a_project_with_images(onboarded):

@@ -29,6 +29,7 @@ from flows.migrate import (
     plan_migration,
     roll_back_migration,
 )
+from flows.offboard import offboard_team, remove_offboarded_teams
 from flows.onboard import onboard_team, onboard_teams
 from flows.rotate import rotate_robots
 from tenantry.systems.settle import connect
@@ -36,6 +37,8 @@ from tenantry.walk import apply_stages, observe_owners
 from tests.core.test_crash import neighbours, onboarding_of, onboarding_of_all
 from tests.drift.test_crash import driver as remediation_driver
 from tests.drift.watch import Watched
+from tests.offboarding import land
+from tests.offboarding.test_crash import ready, removal, revocation
 from tests.support import migration_crash
 from tests.support.harness import SHOP, Data, FaultySandbox, connections, prepare
 from tests.support.interleaving import in_calling_thread
@@ -54,6 +57,7 @@ ONLY_READ = frozenset(
     (
         "tenantry.migration.inspection.check_versions",
         "tenantry.migration.report.compare",
+        "tenantry.offboarding.vanished.vanished_teams",
         "tenantry.systems.health.check_harbor",
         "tenantry.systems.health.check_kubernetes",
         "tenantry.systems.settle.connect",
@@ -165,6 +169,11 @@ ROLL_BACK = {
     "tenantry.migration.preview.preview_rollback",
     "tenantry.migration.provider.ProviderMigration.roll_back",
 }
+REVOKE = {"tenantry.offboarding.revocation.revoke"}
+REMOVE = {
+    "tenantry.offboarding.removal_plan.plan_removal",
+    "tenantry.offboarding.removal.remove",
+}
 FOLLOW_UP = {"tenantry.migration.provider.ProviderMigration.follow_up"}
 
 
@@ -235,6 +244,29 @@ def sweep_migration(way: str) -> Callable[[Made], None]:
     return sweep
 
 
+def offboard(made: Made) -> None:
+    made.bench.declare(*TEAMS).onboard("shop")
+    made.run(offboard_team, team="shop", confirm="shop", grace_days=0)
+
+
+def sweep_revocation(made: Made) -> None:
+    made.bench.declare(*TEAMS).onboard("shop")
+    made.run_procedure(revocation(made.bench))
+
+
+def remove(made: Made) -> None:
+    """Record the run that removes the team, and not the one before it."""
+    offboard(made)
+    made.recorder.calls.clear()
+    made.run(remove_offboarded_teams)
+
+
+def sweep_removal(made: Made) -> None:
+    land.prepare(made.bench)
+    approved = ready(made.bench)
+    made.run_procedure(removal(made.bench, approved.approval))
+
+
 def sweep_configuration(made: Made) -> None:
     made.run_procedure(configure(made.bench).procedure)
 
@@ -245,6 +277,8 @@ CASES = {
     "configure-platform": Case(WALK, configure_by_flow, (sweep_configuration,)),
     "detect-drift": Case(DRIFT, remediate, (sweep_remediation,)),
     "rotate-robots": Case(ROTATION, rotate_by_flow, (sweep_rotation,)),
+    "offboard-team": Case(REVOKE, offboard, (sweep_revocation,)),
+    "remove-offboarded-teams": Case(REMOVE, remove, (sweep_removal,)),
     "continue-migration": Case(MIGRATION, migrate, (sweep_migration("migrate"),)),
     "follow-up-migration": Case(
         FOLLOW_UP,
@@ -292,8 +326,9 @@ def test_every_flow_that_changes_a_system_is_compared() -> None:
 
 @pytest.fixture(autouse=True)
 def _approved(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have each approval of a migration answered at once."""
-    monkeypatch.setattr("tasks.migration_approval.request_approval", lambda *_, **__: "Ann")
+    """Have each approval answered at once."""
+    for module in ("tasks.migration_approval", "tasks.removal"):
+        monkeypatch.setattr(f"{module}.request_approval", lambda *_, **__: "Ann")
 
 
 @pytest.mark.demand("structure", "one walk: each flow runs the functions that the sweeps run")

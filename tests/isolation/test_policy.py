@@ -152,7 +152,7 @@ def test_a_profile_that_gives_more_is_for_the_teams_that_it_names(
 @pytest.mark.demand("isolation", "profiles that loosen the policy name their teams")
 def test_a_profile_with_looser_limits_must_name_its_teams() -> None:
     """Without names, any team could choose it. So the platform is faulty."""
-    from tenantry.declared.policy_check import check_platform
+    from tenantry.declared.policy_reserved import check_platform
 
     for limits in ({"max_storage": "200Gi"}, {"egress": None}, {"groups": ["x"]}):
         policy = {"limits": LIMITS, "profiles": {"gold": limits}}
