@@ -1,11 +1,11 @@
-"""Declares the platform's own resources: Harbor's settings and single sign-on, the realm, and its
-external identity providers.
+"""Declares the platform's own resources: Harbor's settings and single sign-on, the realm, its
+external identity providers, Gateways, and Harbor in the mesh.
 
 As for teams, the planner judges each part: a part whose plan would change something is left out.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,7 +18,10 @@ from tenantry.declared.faults import Place
 from tenantry.declared.merge import merge
 from tenantry.declared.rules import check_platform
 from tenantry.declared.single_sign_on import SingleSignOn
+from tenantry.importing.mesh import gateways, harbor_in_mesh
 from tenantry.importing.notes import Note, quoted
+from tenantry.importing.providers import connections
+from tenantry.importing.realm import external_names
 from tenantry.importing.settle import beyond_marks
 from tenantry.importing.snapshot import Snapshot
 from tenantry.plan import Change, Plan
@@ -60,33 +63,43 @@ _SIGN_ON = {
     "verify_certificate": "oidc_verify_cert",
 }
 """The fields of single sign-on, with Harbor's settings for them."""
+_BY_NAME = ("configuration", "groups", "external_providers", "gateways")
+"""The sections whose members are left out one by one."""
 
 
 class OwnResources:
     """The declaration of the platform's own resources, and the connections that plan them."""
 
     def __init__(
-        self, connections: Connections, clients: Clients, snapshot: Snapshot, clock: Clock
+        self, addresses: Connections, clients: Clients, snapshot: Snapshot, clock: Clock
     ) -> None:
-        self._connections = connections
+        self._connections = addresses
         self._clients = clients
         self._snapshot = snapshot
         self._clock = clock
         self.notes: list[Note] = []
 
-    def declare(self, platform: Data, given: Data) -> Data:
+    def declare(self, platform: Data, given: Data, namespaces: Collection[str]) -> Data:
         """Return `platform.yaml` with the platform's own resources.
 
         Args:
+            namespaces: the namespaces of teams, which hold none of them.
             platform: the settings that the teams' declarations depend on.
             given: the settings that the file gives already. They override those of the systems.
         """
-        own: Data = {"harbor": {}, "keycloak": {}}
+        own: Data = {"harbor": {}, "keycloak": {}, "mesh": {}}
         if sign_on := self._single_sign_on():
             own["harbor"]["single_sign_on"] = sign_on
         own["harbor"]["configuration"] = self._configuration(has_sign_on=bool(sign_on))
         own["keycloak"]["realm_settings"] = self._realm()
-        own["keycloak"]["groups"] = dict(self._groups())
+        providers = (platform.get("keycloak") or {}).get("external_providers") or {}
+        own["keycloak"]["groups"] = dict(self._groups(providers))
+        found = connections(self._clients, self._snapshot, providers)
+        own["keycloak"]["external_providers"] = {
+            alias: {"connection": data} for alias, data in self._kept(found)
+        }
+        own["mesh"]["gateways"] = dict(self._kept(gateways(self._snapshot, namespaces)))
+        own["mesh"]["harbor"] = harbor_in_mesh(self._clients, self._snapshot, namespaces)
         for _ in range(_ROUNDS):
             whole = merge(merge(platform, _filled(own)), given)
             plan = self._plan(whole, own)
@@ -99,6 +112,16 @@ class OwnResources:
             if adopt := self._adopt(whole):
                 whole = {**whole, "adopt": adopt}
         return whole
+
+    def _kept(
+        self, found: Iterable[tuple[str, Data | None, Note | None]]
+    ) -> Iterator[tuple[str, Data]]:
+        """Yield the parts with a declaration, and keep the notes about the others."""
+        for name, data, note in found:
+            if data is not None:
+                yield name, data
+            if note is not None:
+                self.notes.append(note)
 
     # The live settings
 
@@ -154,13 +177,24 @@ class OwnResources:
             data["unmanaged_attributes"] = names[policy]
         return data
 
-    def _groups(self) -> Iterator[tuple[str, Data]]:
-        """Yield the platform's groups: those with its mark, and Harbor's administrators."""
+    def _groups(self, providers: Data) -> Iterator[tuple[str, Data]]:
+        """Yield the platform's groups: those with its mark, and Harbor's administrators.
+
+        Args:
+            providers: the declared providers, by alias.
+        """
         admins = self._snapshot.settings.get("oidc_admin_group")
         for name, group in self._snapshot.groups.items():
             mark = mark_of(group.get("attributes"))
             if name == admins or (mark is not None and not mark.team):
-                yield name, {}
+                names = {
+                    alias: found
+                    for alias, provider in providers.items()
+                    for mapper in self._snapshot.mappers.get(alias, ())
+                    if mapper.get("name") == f"tenantry group {name}"
+                    and (found := external_names(mapper, provider.get("groups_claim", "groups")))
+                }
+                yield name, {"external_groups": names} if names else {}
 
     # The planner's judgement
 
@@ -203,7 +237,7 @@ class OwnResources:
         return removed
 
     def _remove(self, own: Data, place: Place, why: str) -> bool:
-        length = 3 if place[1:2] in (("configuration",), ("groups",)) else 2
+        length = 3 if place[1:2] and place[1] in _BY_NAME else 2
         *before, last = place[:length]
         parent: Any = own
         for step in before:

@@ -1,6 +1,5 @@
 """Declares a live Harbor project: its settings, groups, and rules about tags."""
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -156,8 +155,3 @@ def _patterns(row: Row) -> Data | None:
 
 def _shown(row: Row) -> Data:
     return {key: row.get(key) for key in ("disabled", "scope_selectors", "tag_selectors")}
-
-
-def is_words(text: str) -> bool:
-    """Return whether a text can be a short name, such as the purpose of a robot."""
-    return re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", text) is not None

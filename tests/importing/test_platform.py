@@ -8,9 +8,11 @@ import pytest
 from tenantry import declared
 from tenantry.importing import import_state, write
 from tenantry.onboarding import configure
+from tests.lifecycle.prerequisites import create_namespace
 from tests.support.harness import Bench, Prepare, admit, connections
 from tests.support.harness import write as declare
 from tests.support.unmark import remove_marks
+from tests.systems.test_platform import whole
 
 DECLARED = {
     "name": "test",
@@ -30,6 +32,17 @@ def configured(bench: Bench) -> None:
     """Configure the platform, and onboard a team."""
     declare(bench.folder, {"name": "shop"}, platform=DECLARED)
     bench.load()
+    configure(bench.systems)
+    bench.onboard("shop")
+
+
+def with_everything(bench: Bench) -> None:
+    """Configure a platform with an external provider, a Gateway, and Harbor in the mesh."""
+    gateway = {"hosts": ["*.example.com"], "certificate": "wildcard"}
+    mesh = {"gateways": {"istio-ingress/public": gateway}, "harbor": {"host": "r.example.com"}}
+    for name in ("istio-ingress", "harbor"):
+        create_namespace(bench.declare().systems, name)
+    bench.declare({"name": "shop"}, platform={**whole(bench), "mesh": mesh, "adopt": "yes"})
     configure(bench.systems)
     bench.onboard("shop")
 
@@ -81,3 +94,27 @@ def test_settings_that_would_change_are_left_out(
     notes = [note.line for note in found.report.notes["platform.yaml"]]
     assert any("directAccessGrantsEnabled" in line for line in notes)
     assert "directAccessGrantsEnabled" in (folder / "platform.yaml").read_text()
+
+
+def test_the_provider_the_gateway_and_harbor_in_the_mesh(
+    begin: Callable[[Prepare], Bench], tmp_path: Path
+) -> None:
+    bench, folder = begin(with_everything), tmp_path / "imported"
+    before = bench.state.platform
+    found = import_state(
+        connections(bench.sandbox), into=folder, realm="main", clock=bench.sandbox.clock.now
+    )
+    write(found, folder)
+
+    after = declared.load(admit(folder)).platform
+    assert after.keycloak.external_providers == before.keycloak.external_providers
+    assert after.keycloak.groups == before.keycloak.groups
+    assert after.mesh.gateways == before.mesh.gateways
+    assert after.mesh.harbor is not None
+    assert after.mesh.harbor.host == "r.example.com"
+    assert not any("the provider's" in path.read_text() for path in folder.rglob("*.yaml"))
+    bench.folder = folder
+    bench.load()
+    plan = bench.systems.plan_platform(bench.systems.observe_platform())
+    assert plan.only_adopts, plan
+    assert bench.plan("shop").only_adopts

@@ -19,7 +19,7 @@ from tenantry.systems.keycloak.discovery import discover
 from tenantry.systems.keycloak.realm import group_id
 from tenantry.systems.kubernetes.client import KubernetesClient
 
-_SECRET_VERSION = "tenantry.io/secret-version"  # noqa: S105 no secret
+SECRET_VERSION = "tenantry.io/secret-version"  # noqa: S105 no secret
 """Attribute: the version of the Kubernetes Secret that the provider's secret was read from."""
 MIGRATION = "tenantry.io/migration"
 """Attribute: the migration that controls whether the login page shows a provider."""
@@ -297,7 +297,7 @@ def _provider_fields(
         "syncMode": connection.sync_mode.upper(),
         "pkceEnabled": "true" if connection.pkce else "false",
         "pkceMethod": "S256" if connection.pkce else "",
-        _SECRET_VERSION: secret_version,
+        SECRET_VERSION: secret_version,
     }
     fields: dict[str, Any] = {
         "providerId": "oidc",
