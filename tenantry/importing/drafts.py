@@ -32,6 +32,7 @@ class Draft:
         notes: statements about places of the file.
         faults: why the team cannot be declared; empty if it can.
         secrets: the Secrets of its robots, by purpose.
+        clients: the ids of its clients.
     """
 
     found: Found
@@ -39,6 +40,7 @@ class Draft:
     notes: list[Note] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     secrets: dict[str, str] = field(default_factory=dict)
+    clients: list[str] = field(default_factory=list)
 
     def note(self, sort: Any, place: Place, text: str) -> None:
         """Add a statement about a place, once."""
@@ -91,6 +93,8 @@ def draft(
     ):
         own.data[part] = {}
         for name, declared, note in items:
+            if part == "oidc_clients":
+                own.clients.append(fill(names.client, team=found.name, name=name))
             if declared is not None:
                 own.data[part][name] = declared
             if note is not None:

@@ -208,9 +208,7 @@ class _Import:
         drafts = [each for each in drafts if each.found.name in plans]
         own = OwnResources(self._connections, self._clients, snapshot, self._clock)
         if self._completes:
-            teams = found.teams.values()
-            spaces = {name for team in teams for name in (team.namespace, *team.further.values())}
-            platform = own.declare(platform, self._given(), {name for name in spaces if name})
+            platform = own.declare(platform, self._given(), drafts)
         imported = self._share(platform, drafts)
         imported.report.orphans = [*found.orphans, *faulty, *robots.orphans(found.teams)]
         imported.report.declared = tuple(sorted(known))

@@ -170,9 +170,7 @@ class _Namespace:
             if name == DEFAULT_DENY or name in _FLAGS:
                 continue
             if is_valid(_SHORT, name):
-                own[name] = {
-                    key: part for key, part in spec.items() if part or key != "podSelector"
-                }
+                own[name] = {key: part for key, part in spec.items() if part}
             else:
                 text = f"NetworkPolicy {self._name}/{name} stays as it is: {quoted(spec)}"
                 self._note("not expressed", "network", text)

@@ -5,7 +5,7 @@ As for teams, the planner judges each part: a part whose plan would change somet
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,6 +18,7 @@ from tenantry.declared.faults import Place
 from tenantry.declared.merge import merge
 from tenantry.declared.rules import check_platform
 from tenantry.declared.single_sign_on import SingleSignOn
+from tenantry.importing.drafts import Draft
 from tenantry.importing.mesh import gateways, harbor_in_mesh
 from tenantry.importing.notes import Note, quoted
 from tenantry.importing.providers import connections
@@ -63,6 +64,16 @@ _SIGN_ON = {
     "verify_certificate": "oidc_verify_cert",
 }
 """The fields of single sign-on, with Harbor's settings for them."""
+_BUILT_IN = {
+    "account",
+    "account-console",
+    "admin-cli",
+    "broker",
+    "realm-management",
+    "security-admin-console",
+}
+"""The clients that Keycloak creates in each realm."""
+_NAMED = 10
 _BY_NAME = ("configuration", "groups", "external_providers", "gateways")
 """The sections whose members are left out one by one."""
 
@@ -78,15 +89,22 @@ class OwnResources:
         self._snapshot = snapshot
         self._clock = clock
         self.notes: list[Note] = []
+        self._groups_of_teams: set[str] = set()
+        self._clients_of_teams: set[str] = set()
 
-    def declare(self, platform: Data, given: Data, namespaces: Collection[str]) -> Data:
+    def declare(self, platform: Data, given: Data, teams: Sequence[Draft]) -> Data:
         """Return `platform.yaml` with the platform's own resources.
 
         Args:
-            namespaces: the namespaces of teams, which hold none of them.
             platform: the settings that the teams' declarations depend on.
             given: the settings that the file gives already. They override those of the systems.
+            teams: the teams, whose namespaces, groups and clients are not the platform's.
         """
+        found_of = [each.found for each in teams]
+        spaces = {name for team in found_of for name in (team.namespace, *team.further.values())}
+        namespaces = {name for name in spaces if name}
+        self._groups_of_teams = {team.group for team in found_of if team.group}
+        self._clients_of_teams = {id for each in teams for id in each.clients}
         own: Data = {"harbor": {}, "keycloak": {}, "mesh": {}}
         if sign_on := self._single_sign_on():
             own["harbor"]["single_sign_on"] = sign_on
@@ -98,6 +116,7 @@ class OwnResources:
         own["keycloak"]["external_providers"] = {
             alias: {"connection": data} for alias, data in self._kept(found)
         }
+        self._note_others(platform, own)
         own["mesh"]["gateways"] = dict(self._kept(gateways(self._snapshot, namespaces)))
         own["mesh"]["harbor"] = harbor_in_mesh(self._clients, self._snapshot, namespaces)
         for _ in range(_ROUNDS):
@@ -127,12 +146,16 @@ class OwnResources:
 
     def _single_sign_on(self) -> Data | None:
         live = self._snapshot.settings
-        if live.get("auth_mode") != "oidc_auth" or live.get("oidc_client_id") not in (
-            self._snapshot.clients
-        ):
-            return None
-        if live.get("oidc_endpoint") != self._snapshot.issuer:
-            text = f"Harbor's login uses another issuer: {quoted(live.get('oidc_endpoint'))}"
+        client = live.get("oidc_client_id")
+        why = ""
+        if live.get("auth_mode") != "oidc_auth":
+            why = f"its auth_mode is {quoted(live.get('auth_mode'))}"
+        elif live.get("oidc_endpoint") != self._snapshot.issuer:
+            why = f"it uses another issuer: {quoted(live.get('oidc_endpoint'))}"
+        elif client not in self._snapshot.clients:
+            why = f"its client {quoted(client)} is not in the realm"
+        if why:
+            text = f"Harbor's login stays as it is, and is not declared: {why}"
             self.notes.append(Note("not expressed", ("harbor",), text))
             return None
         data = {ours: live[theirs] for ours, theirs in _SIGN_ON.items() if theirs in live}
@@ -195,6 +218,25 @@ class OwnResources:
                     and (found := external_names(mapper, provider.get("groups_claim", "groups")))
                 }
                 yield name, {"external_groups": names} if names else {}
+
+    def _note_others(self, platform: Data, own: Data) -> None:
+        """Note the groups and clients of the realm that are not declared."""
+        keycloak = platform.get("keycloak") or {}
+        known = {*own["keycloak"]["groups"], keycloak.get("parent_group"), *self._groups_of_teams}
+        groups = sorted(set(self._snapshot.groups) - known)
+        sign_on = own["harbor"].get("single_sign_on") or {}
+        clients = set(self._snapshot.clients) - self._clients_of_teams - _BUILT_IN
+        for what, names in (
+            ("groups", groups),
+            ("clients", sorted(clients - {sign_on.get("client_id")})),
+        ):
+            if names:
+                more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+                listed = ", ".join(map(quoted, names[:_NAMED]))
+                text = (
+                    f"{what} of the realm that belong to no team stay as they are: {listed}{more}"
+                )
+                self.notes.append(Note("not expressed", ("keycloak",), text))
 
     # The planner's judgement
 
