@@ -219,7 +219,7 @@ def make_plan(
             barred.add(resource.id)
             refused.add(resource.id)
             refusals.append(step)
-    declared = {resource.id for resource in wanted}
+    declared = {id for resource in wanted for id in (resource.id, *resource.parts)}
     changes += _removals(name, declared, observed)
     changes.sort(key=lambda change: STAGES.index(change.stage))
     left = tuple(_left(owner, declared, observed))

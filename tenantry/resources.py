@@ -81,6 +81,8 @@ class Resource:
     owner: Id | None = None
     """The resource that contains it, and whose ownership it shares. The resources in a Harbor
     project have no marks of their own."""
+    parts: tuple[Id, ...] = ()
+    """The ids of its parts that Tenantry records, and that are removed one by one."""
 
     @property
     def stage(self) -> Stage:

@@ -431,6 +431,30 @@ def test_everything_at_once_survives_a_kill_at_any_request(shop: Bench, whole: b
     assert driver.everywhere(every=1 if whole else 9) > 4
 
 
+def test_a_robot_that_is_no_longer_attached_is_detached_at_once(bench: Bench) -> None:
+    team = {"name": "shop", "robots": {"ci": {"attach": True}}, "further_namespaces": {"jobs": {}}}
+    bench.declare(team).onboard()
+    account = bench.sandbox.kubernetes.get("ServiceAccount", "default", "team-shop")
+    assert account is not None
+    theirs = {"name": "their-own"}
+    listed = [*account["imagePullSecrets"], theirs]
+    bench.sandbox.kubernetes.put({**account, "imagePullSecrets": listed})
+    bench.declare({**team, "robots": {"ci": {"attach": False}}})
+
+    changes = changes_of(bench, ())
+    bench.onboard()
+
+    assert changes == {"delete kubernetes/image pull secret/team-shop/default/harbor-ci"}
+    for namespace in ("team-shop", "team-shop-jobs"):
+        account = bench.sandbox.kubernetes.get("ServiceAccount", "default", namespace)
+        assert account is not None
+        left = [each for each in account["imagePullSecrets"] if each != theirs]
+        assert left == [{"name": "harbor-pull"}]
+    assert bench.plan().is_empty
+    assert left_of(bench) == {"retired kubernetes/Secret/team-shop-jobs/harbor-ci"}
+    assert bench.can_log_in("harbor-ci")
+
+
 # Renaming a team
 
 

@@ -1,16 +1,16 @@
 """The image pull secrets of ServiceAccounts. Secrets that others have attached are kept."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from tenantry.declared import Team
 from tenantry.errors import ChangedMeanwhile, SystemUnavailable
 from tenantry.plan import Change
-from tenantry.resources import Id, Resource
+from tenantry.resources import Id, Live, Resource
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import KubernetesClient, Object
-from tenantry.systems.kubernetes.kinds import SECRET, SERVICE_ACCOUNT
+from tenantry.systems.kubernetes.kinds import PULL_SECRET, SECRET, SERVICE_ACCOUNT
 
 ACCOUNT = "default"
 """The ServiceAccount of pods that name no ServiceAccount."""
@@ -32,7 +32,33 @@ def attachments(team: Team) -> Iterator[Resource]:
             objects.id_of(SERVICE_ACCOUNT, ACCOUNT, namespace),
             {"imagePullSecrets": dict.fromkeys(names, "attached")},
             depends_on=tuple(secret_id(namespace, name) for name in names),
+            parts=tuple(_part(namespace, name) for name in names),
         )
+
+
+def _part(namespace: str, name: str) -> Id:
+    return Id(PULL_SECRET, f"{namespace}/{ACCOUNT}/{name}")
+
+
+def still_attached(
+    team: Team, account: Object, created: Collection[str]
+) -> Iterator[tuple[Id, Live]]:
+    """Yield the references to Secrets of robots that the team no longer attaches.
+
+    The references to the Secrets of removed purposes stay until rotation has retired the robots.
+
+    Args:
+        team: the team.
+        account: the ServiceAccount.
+        created: the keys of the references that Tenantry has added.
+    """
+    namespace = account["metadata"]["namespace"]
+    for purpose, robot in team.active_robots.items():
+        id = _part(namespace, team.secret_name(purpose))
+        entry = {"name": team.secret_name(purpose)}
+        is_attached = entry in (account.get("imagePullSecrets") or [])
+        if not robot.attach and is_attached and id.key in created:
+            yield id, Live({}, marked=True, team=team.name)
 
 
 def attached(account: Object) -> dict[str, Any]:

@@ -20,7 +20,13 @@ from tenantry.errors import ChangedMeanwhile
 from tenantry.marks import Marks, is_revoked
 from tenantry.plan import Change, unknown_kind
 from tenantry.resources import Id, Live, Observed, Resource, whole_system
-from tenantry.systems.credentials.accounts import ACCOUNT, attach, attached, detach
+from tenantry.systems.credentials.accounts import (
+    ACCOUNT,
+    attach,
+    attached,
+    detach,
+    still_attached,
+)
 from tenantry.systems.credentials.clients import ClientSecret, ClientSecrets
 from tenantry.systems.credentials.contents import (
     Credential,
@@ -35,6 +41,7 @@ from tenantry.systems.credentials.foreign import (
     works,
 )
 from tenantry.systems.credentials.issuing import Created, Issuer
+from tenantry.systems.credentials.left import observe_left
 from tenantry.systems.credentials.observed import (
     has_expired,
     refuse_unread,
@@ -70,7 +77,12 @@ class TeamCredentials:
     name = "Credentials"
     system = "kubernetes"
     kinds = frozenset(
-        {harbor_kinds.ROBOT, kubernetes_kinds.SECRET, kubernetes_kinds.SERVICE_ACCOUNT}
+        {
+            harbor_kinds.ROBOT,
+            kubernetes_kinds.SECRET,
+            kubernetes_kinds.SERVICE_ACCOUNT,
+            kubernetes_kinds.PULL_SECRET,
+        }
     )
 
     def __init__(
@@ -149,6 +161,7 @@ class TeamCredentials:
             seen,
             fieldSelector=f"metadata.name={ACCOUNT}",
         )
+        by_name = {team.name: team for team in teams}
         for account in found:
             metadata = account["metadata"]
             id = objects.id_of(
@@ -156,6 +169,9 @@ class TeamCredentials:
             )
             with seen.capture_errors(id, owners[metadata["namespace"]]):
                 seen.live[id] = Live(attached(account))
+                team = by_name[owners[metadata["namespace"]]]
+                added = recorded(team, observed, kubernetes_kinds.PULL_SECRET)
+                seen.live.update(still_attached(team, account, added))
         return seen
 
     def is_past_retirement(self, team: Team, robot: Id, observed: Observed) -> bool:
@@ -207,31 +223,8 @@ class TeamCredentials:
                     elif place.is_foreign and self.secrets.lacks_namespace(place):
                         seen.waiting[place.id] = f"there is no namespace '{place.namespace}'"
         self._client_secrets.observe(team, namespaces, observed, seen)
-        self._observe_left(team, observed, seen)
+        observe_left(self._clusters, self._marks, team, observed, seen)
         return seen
-
-    def _observe_left(self, team: Team, observed: Observed, seen: Observed) -> None:
-        """Observe the Secrets that the team no longer declares, without their content.
-
-        They are on the record of the team's first namespace.
-        """
-        declared = {
-            place.id.key for purpose in team.active_robots for place in places(team, purpose)
-        }
-        home = team.home_namespace
-        declared |= {f"{home}/{team.client_secret_name(name)}" for name in team.oidc_clients}
-        for key in sorted(recorded(team, observed, kubernetes_kinds.SECRET) - declared):
-            namespace, name = key.split("/", 1)
-            id = objects.id_of(kubernetes_kinds.SECRET, name, namespace)
-            with seen.capture_errors(id, team.name):
-                found = self._clusters.of(id).get("Secret", name, namespace)
-                if found is None:
-                    continue
-                if namespace in team.namespaces:
-                    seen.live[id] = objects.live_in(found, team.name)
-                else:
-                    foreign = self._marks.foreign(objects.mark_of(found), team.name)
-                    seen.live[id] = objects.live(found, foreign)
 
     # Apply
 
@@ -290,6 +283,9 @@ class TeamCredentials:
                 self._harbor.delete(f"/robots/{change.live.handle['id']}")
             case kubernetes_kinds.SECRET:
                 objects.apply(self._clusters.of(change.id), change)
+            case kubernetes_kinds.PULL_SECRET:
+                namespace, _, name = change.id.key.split("/")
+                detach(self._clusters.of(change.id), namespace, name)
             case _:
                 raise unknown_kind(change)
 

@@ -187,5 +187,16 @@ SERVICE_ACCOUNT = Kind(
     container=NAMESPACE,
     place=_robots,
 )
+PULL_SECRET = Kind(
+    "kubernetes",
+    "image pull secret",
+    "Credentials",
+    removal="at once",
+    is_recorded=True,
+    container=NAMESPACE,
+    place=_robots,
+)
+"""The reference of a ServiceAccount to a Secret. It is a part of the desired ServiceAccount, and is
+observed on its own if it is no longer declared."""
 SERVICE = Kind("kubernetes", "Service", place=_namespace)
 POD = Kind("kubernetes", "Pod", place=_namespace)

@@ -63,13 +63,13 @@ def with_record(
     home, mark = Id(NAMESPACE, team.home_namespace), Id(NAMESPACE_MARK, team.home_namespace)
     text = _annotation(team, observed)
     before = parse(text)
-    declared = {resource.id for resource in wanted}
+    declared = {id for resource in wanted for id in (resource.id, *resource.parts)}
     created = {
-        resource.id
-        for resource in wanted
-        if resource.id.kind.is_recorded
-        and resource.id != home
-        and _is_created(resource, None if text is None else before, observed)
+        id
+        for id in declared
+        if id.kind.is_recorded
+        and id != home
+        and _is_created(id, None if text is None else before, observed)
     }
     left = {id for id in before - declared if _may_exist(id, observed)}
     at_once = {kind for kind in kinds if kind.removal == "at once"}
@@ -81,26 +81,26 @@ def with_record(
     return [_with(resource, shown.get(resource.id)) for resource in wanted]
 
 
-def _is_created(resource: Resource, before: Collection[Id] | None, observed: Observed) -> bool:
+def _is_created(id: Id, before: Collection[Id] | None, observed: Observed) -> bool:
     """Return whether Tenantry has created a desired resource, or will create it.
 
     Args:
-        resource: the resource.
+        id: the resource.
         before: the record; None if an earlier release, which wrote none, created the namespace. Then
             everything of Tenantry that was not adopted counts as created.
         observed: what was observed.
     """
-    if before is not None and resource.id in before:
+    if before is not None and id in before:
         return True
-    if not observed.is_known(resource.id):
+    if not observed.is_known(id):
         return False
-    live = observed.live.get(resource.id)
+    live = observed.live.get(id)
     if live is None or live.marked:
         return True
     if before is not None or not live.ours or live.adopted:
         return False
-    kind = resource.id.kind.container
-    around = observed.live.get(Id(kind, resource.id.key.partition("/")[0])) if kind else None
+    kind = id.kind.container
+    around = observed.live.get(Id(kind, id.key.partition("/")[0])) if kind else None
     return around is None or not around.adopted
 
 
