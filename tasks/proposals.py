@@ -110,7 +110,8 @@ def approve(proposal: Proposal, plan: Plan, taken: Sequence[Id] = ()) -> None:
         shown += [markdown("- take over {} {} {}", *each.parts) for each in taken[:_SHOWN]]
         shown += [markdown("- … and {} more", len(taken) - _SHOWN)] * (len(taken) > _SHOWN)
     if plan.removals or not taken:
-        effects.append(markdown("**deletes {}**", count(len(plan.removals), "resource")))
+        verb = "deletes or disables" if any(c.retires for c in plan.removals) else "deletes"
+        effects.append(markdown("**{} {}**", verb, count(len(plan.removals), "resource")))
         shown.append(bullets(plan.removals))
     request_approval(
         markdown(
@@ -130,7 +131,7 @@ def approve(proposal: Proposal, plan: Plan, taken: Sequence[Id] = ()) -> None:
 
 
 def refuse_other(approved: Plan, now: Plan) -> None:
-    """Refuse a plan that deletes something and is not the one that was shown and approved.
+    """Refuse a plan that deletes or disables something and is not the one that was shown and approved.
 
     Raises:
         NotApproved: the plan differs.

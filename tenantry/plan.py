@@ -66,6 +66,12 @@ class Change:
         return self.action == "replace" or is_changed
 
     @property
+    def retires(self) -> bool:
+        """Whether it makes a resource that is no longer declared stop working."""
+        retired = self.id.kind.retired_fields
+        return self.action == "update" and bool(retired) and self.resource.fields == retired
+
+    @property
     def writes_only_marks(self) -> bool:
         """Whether the change writes only Tenantry's marks and records."""
         fields = list(_beyond_marks(self.id.kind, self.differences))
@@ -139,8 +145,8 @@ class Plan:
 
     @property
     def removals(self) -> tuple[Change, ...]:
-        """The deletions."""
-        return tuple(change for change in self.changes if change.action == "delete")
+        """The deletions, and the changes that make a resource stop working."""
+        return tuple(c for c in self.changes if c.action == "delete" or c.retires)
 
     def in_stage(self, stage: Stage) -> list[Change]:
         """Return the changes of one stage, in order."""

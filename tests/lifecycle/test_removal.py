@@ -455,6 +455,11 @@ def test_a_robot_that_is_no_longer_attached_is_detached_at_once(bench: Bench) ->
     assert bench.can_log_in("harbor-ci")
 
 
+def test_a_client_that_is_disabled_needs_an_approval_as_a_deletion_does(shop: Bench) -> None:
+    shop.declare(without(("oidc_clients", "web")), platform=PLATFORM)
+    assert [str(each.id) for each in shop.plan().removals] == ["keycloak/client/team-shop-web"]
+
+
 # Renaming a team
 
 
