@@ -53,6 +53,7 @@ def validate(folder: Folder) -> None:
     state = declared.read(folder)
     for warning in state.warnings:
         _say(f"warning: {warning}", err=True)
+    _say_skipped(state, None)
     if faults := state.faults:
         raise DeclarationError(faults)
     _say(f"{folder}: {count(len(state.teams), 'team')} and the platform are valid.")
@@ -95,6 +96,7 @@ def plan(
     """
     state = declared.read(folder)
     state.pick(team)
+    _say_skipped(state, team)
     with_platform = team is None and state.platform.is_managed
     with connect(from_environment(), state) as systems:
         state = systems.state
@@ -157,6 +159,7 @@ def drift(
 
     state = declared.read(folder)
     state.pick(team)
+    _say_skipped(state, team)
     asked = _systems(system)
     _check_output(output)
     store = FolderStore(history) if history else None
@@ -283,6 +286,12 @@ def _status(report: "Report") -> int:
     if report.unreadable:
         return UNREADABLE
     return FOUND if report.findings else IN_SYNC
+
+
+def _say_skipped(state: declared.Declaration, names: list[str] | None) -> None:
+    """Print a line for each team that a command skips because it is being offboarded."""
+    for sentence in state.skipped(names):
+        _say(sentence, err=True)
 
 
 def _systems(names: list[str] | None) -> "tuple[SystemName, ...]":

@@ -459,6 +459,23 @@ def test_the_command_line_leaves_it_out_and_reports_it(
         assert reported is (status in (cli.FAILED, cli.UNREADABLE)), (command, text)
 
 
+@pytest.mark.demand("lifecycle", "all commands skip an offboarded team, in one line")
+def test_the_command_line_skips_a_team_that_is_being_offboarded(
+    onboarded: Bench, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = "offboarding: {since: 2026-11-30, by: ann, remove_after: 2099-01-01}"
+    overwrite(onboarded, f"name: shop\n{record}\n")
+    for name, value in environment(onboarded.sandbox).items():
+        monkeypatch.setenv(name, value)
+    for command in (["validate"], ["plan"], ["plan", "--team", "shop"], ["drift"]):
+        monkeypatch.setattr("sys.argv", ["tenantry", *command, str(onboarded.folder)])
+        with pytest.raises(SystemExit):
+            cli.main()
+        text = capsys.readouterr()
+        line = "Skipped: team 'shop' is being offboarded since 2026-11-30."
+        assert text.err.splitlines().count(line) == 1, (command, text)
+
+
 def test_a_team_that_is_left_out_is_located_without_a_search_through_all_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
