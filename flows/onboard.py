@@ -6,8 +6,8 @@ from prefect import flow, get_run_logger
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.parameters import BlockName, Commit, TeamForm
+from tasks import offboarding_report, proposals
 from tasks import onboarding as tasks
-from tasks import proposals
 from tasks.active import active_locks
 from tasks.connections import (
     check_connections,
@@ -79,6 +79,8 @@ def onboard_team(
                 proposals.save_team(blocks, proposal)
 
             outcome = walk.apply(TeamLock([declared.name]), save)
+            if proposal.restores:
+                offboarding_report.emit_step("restored", declared.name)
             tasks.publish_guide(systems, declared, walk.planned)
             refuse(walk.planned)
             return complete(explain.summary([outcome], applied=True))

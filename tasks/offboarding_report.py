@@ -99,6 +99,8 @@ class TeamRemoval:
     result: Removed | None = None
     """What was removed and kept; None if the removal did not end."""
     error: TenantryError | None = None
+    waits_for: str = ""
+    """The name of another run that waits for the approval; empty if there is none."""
 
     @property
     def name(self) -> str:
@@ -121,6 +123,11 @@ class TeamRemoval:
         """The result in one line."""
         if self.error is not None:
             return f"Team '{self.name}': {self.error}"
+        if self.waits_for:
+            return (
+                f"Team '{self.name}': run '{self.waits_for}' waits for the approval of its removal. "
+                "Open that run in the UI and choose Resume."
+            )
         if self.result is None:
             return f"Team '{self.name}' was not removed."
         removed = count(len(self.result.removed), "resource")

@@ -119,7 +119,8 @@ def approve_and_remove(
 ) -> list[TeamRemoval]:
     """Have a user approve these plans, record that in the team files, and remove the teams.
 
-    The run is suspended if there is no answer yet. A rejection is the error of the teams.
+    The run is suspended if there is no answer yet, unless another run already asks for this approval.
+    A rejection is the error of the teams.
 
     Args:
         blocks: the blocks of the platform.
@@ -127,26 +128,24 @@ def approve_and_remove(
         planned: the removals.
         why: why the declared state may be incomplete, from `doubts`.
     """
+    digest = plan_hash([*(each.plan.digest for each in planned if each.plan), *why])
+    if waiting := find_waiting(digest):
+        return [replace(each, waits_for=waiting) for each in planned]
     try:
-        _approve(blocks, planned, why)
+        _approve(blocks, planned, why, digest)
     except NotApproved as error:
         return [replace(each, error=error) for each in planned]
     return remove_all(blocks, systems, planned)
 
 
-def _approve(blocks: PlatformBlocks, planned: Sequence[TeamRemoval], why: Sequence[str]) -> None:
+def _approve(
+    blocks: PlatformBlocks, planned: Sequence[TeamRemoval], why: Sequence[str], digest: str
+) -> None:
     """Have a user approve plans, and record that.
 
     Raises:
-        NotApproved: they were rejected, or another run already asks for the same approval.
+        NotApproved: they were rejected.
     """
-    digest = plan_hash([*(each.plan.digest for each in planned if each.plan), *why])
-    names = ", ".join(f"'{each.name}'" for each in planned)
-    if waiting := find_waiting(digest):
-        raise NotApproved(
-            f"The removal of team {names} needs an approval, which run '{waiting}' already waits for. "
-            "Nothing was removed. Open that run in the UI and choose Resume."
-        )
     question = report.question(planned)
     if why:
         question = markdown(
@@ -225,4 +224,5 @@ def conclude(results: Sequence[TeamRemoval], waiting: str) -> State[Any]:
     done = [each for each in results if each.is_done]
     lines = [f"{count(len(done), 'team')} removed.", *(each.summary for each in results), waiting]
     message = "\n".join(filter(None, lines))
-    return complete(message) if len(done) == len(results) else fail(message)
+    is_good = all(each.is_done or each.waits_for for each in results)
+    return complete(message) if is_good else fail(message)

@@ -38,15 +38,15 @@ def find_unrevoked(
         team: the team.
         system_names: the systems to report on.
         check_unread: called with the errors of unreadable parts.
+
+    Raises:
+        TenantryError: the team cannot be read at all, or `check_unread` raised it.
     """
     walk = Revocation(systems, team, run_directly, check_unread, adopted=False)
-    try:
-        plan = walk.plan()
-        failure = walk.observed.failure(team.name)
-    except TenantryError as error:
-        return [_unreadable(systems, team, error)]
+    plan = walk.plan()
+    failure = walk.observed.failure(team.name)
     found = list(_findings(systems, team, plan.changes, system_names))
-    return found if failure is None else [*found, _unreadable(systems, team, failure)]
+    return found if failure is None else [*found, unreadable(systems, team, failure)]
 
 
 def _findings(
@@ -69,7 +69,8 @@ def _findings(
         )
 
 
-def _unreadable(systems: Systems, team: Team, error: TenantryError) -> Finding:
+def unreadable(systems: Systems, team: Team, error: TenantryError) -> Finding:
+    """Return the finding that a team that is being offboarded cannot be read."""
     where = systems.state.locate(team.name, (KEY,))
     id = Id(TEAM, team.name)
     return Finding(

@@ -15,7 +15,7 @@ from tenantry.declared import Team
 from tenantry.drift.detect import Detected, detect
 from tenantry.drift.findings import SYSTEMS, Finding, Report, SystemName
 from tenantry.drift.observations import observe
-from tenantry.drift.offboarded import find_unrevoked, offboarded_teams
+from tenantry.drift.offboarded import find_unrevoked, offboarded_teams, unreadable
 from tenantry.drift.remedy import Order, Remedy, choose
 from tenantry.errors import TenantryError, as_tenantry_error
 from tenantry.locks import Lock
@@ -72,14 +72,15 @@ def find_drift(
     )
     detected = detect(systems, teams, observed, system_names, names=names)
     start = submit or _run_at_once
-    found = [
-        start(
-            f"observe offboarded team '{team.name}'",
-            partial(_find_unrevoked, systems, team, system_names, check_unread),
-        ).result()
-        for team in offboarded_teams(systems, names)
-    ]
-    return detected.with_findings([finding for each in found for finding in each])
+    found: list[Finding] = []
+    for team in offboarded_teams(systems, names):
+        work = partial(_find_unrevoked, systems, team, system_names, check_unread)
+        try:
+            found += start(f"observe offboarded team '{team.name}'", work).result()
+        except TenantryError as error:
+            report_failure(error)
+            found.append(unreadable(systems, team, error))
+    return detected.with_findings(found)
 
 
 def _find_unrevoked(

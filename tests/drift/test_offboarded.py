@@ -89,3 +89,13 @@ def test_nothing_is_done_to_vanished_teams(watched: Watched, teams: tuple[Data, 
     }
     remediate(watched.systems, detected, "all")
     assert watched.sandbox.requests.writes() == before
+
+
+def test_a_system_that_cannot_be_read_is_one_unreadable_finding(watched: Watched) -> None:
+    offboard(watched)
+    revoke(watched.systems, watched.state.offboarding["shop"], lock=NoLock())
+    watched.watch()
+    fault = lambda system, method, path: 503 if "team-shop" in path else None
+    watched.sandbox.fault_for = fault
+    ids = [each for each in found(watched) if "team/shop" in each]
+    assert ids == ["unreadable: declared state/team/shop"]

@@ -114,8 +114,8 @@ def test_a_removal_is_approved_once_and_keeps_a_project_with_images(onboarded):
     for part in ("cannot be undone", "data", "shop", "2 of 2 teams", "kept with their project"):
         assert part in form.description
     second = bench.run("remove-offboarded-teams")
-    assert second["state_type"] == "FAILED"
-    assert "already waits for" in second["state"]["message"]
+    assert second["state_type"] == "COMPLETED"
+    assert f"run '{bench.platform.flow_run(first)['name']}' waits" in second["state"]["message"]
     assert has_project(bench, "shop")
 
     answer(bench, first, approve=True, your_name="Ann")
@@ -163,3 +163,29 @@ def test_nothing_is_revoked_or_removed_if_the_source_is_empty(onboarded):
     assert record_of(bench)["by"]
     assert set(robots(bench).values()) == {True}
     assert set(robots(bench, "data").values()) == {False}
+
+
+@pytest.mark.long
+def test_an_approved_removal_that_is_blocked_continues_without_another_approval(onboarded):
+    bench = onboarded
+    config = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "x", "namespace": "team-shop", "finalizers": ["example.com/backup"]},
+    }
+    bench.sandbox.kubernetes.put(config)
+    offboard(bench, grace_days=0)
+    id = bench.start("remove-offboarded-teams")
+    answer(bench, id, approve=True)
+    run = bench.platform.wait_for_run(id)
+    assert run["state_type"] == "FAILED"
+    assert "Still blocked: namespace 'team-shop'" in run["state"]["message"]
+    assert "example.com/backup" in run["state"]["message"]
+    assert record_of(bench)["approved"]
+
+    found = bench.sandbox.kubernetes.get("ConfigMap", "x", "team-shop")
+    bench.sandbox.kubernetes.put({**found, "metadata": {**found["metadata"], "finalizers": []}})
+    bench.sandbox.kubernetes.delete("ConfigMap", "x", "team-shop")
+    run = bench.run("remove-offboarded-teams")
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    assert archived(bench, "shop")["removed"]
