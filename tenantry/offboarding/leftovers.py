@@ -14,7 +14,7 @@ from tenantry.kinds import Kind
 from tenantry.marks import ADOPTED, TEAM, Mark
 from tenantry.plan import Change, unknown_kind
 from tenantry.resources import Id, Live, Observed, Resource
-from tenantry.systems.credentials.contents import DOCKER
+from tenantry.systems.credentials.contents import type_of
 from tenantry.systems.credentials.places import Place
 from tenantry.systems.istio.kinds import HTTP_ROUTE, VIRTUAL_SERVICE
 from tenantry.systems.keycloak import kinds as keycloak_kinds
@@ -99,21 +99,11 @@ class Leftovers:
                     seen.live[id] = objects.live_in(found, team.name)
 
     def _observe_secrets(self, team: Team, observed: Observed, seen: Observed) -> None:
-        try:
-            listed = list(self._marked("Secret", team, content=False))
-        except SystemRefused as error:
-            if error.status != 403:
-                raise
-            _log.warning(
-                "Secrets of team '%s' that it no longer declares outside of its namespaces are not "
-                "found, since Tenantry's account may not list Secrets.",
-                team.name,
-            )
-            return
-        for found in listed:
-            namespace, name = found["metadata"]["namespace"], found["metadata"]["name"]
-            id = objects.id_of(kinds.SECRET, name, namespace)
-            if id in observed.live or namespace in team.namespaces:
+        """Observe the Secrets outside of the team's namespaces with what they hold."""
+        found = {id for id in observed.live if id.kind == kinds.SECRET}
+        for id in sorted(found.union(self._listed_secrets(team)), key=str):
+            namespace = id.key.partition("/")[0]
+            if namespace in team.namespaces or _has_content(observed.live.get(id)):
                 continue
             with seen.capture_errors(id, team.name):
                 # Another team can write this mark into its own namespaces.
@@ -122,13 +112,27 @@ class Leftovers:
                 if owner is None:
                     self._observe_secret(team, id, seen)
 
+    def _listed_secrets(self, team: Team) -> list[Id]:
+        try:
+            found = [each["metadata"] for each in self._marked("Secret", team, content=False)]
+        except SystemRefused as error:
+            if error.status != 403:
+                raise
+            _log.warning(
+                "Tenantry's account may not list Secrets, so Secrets of team '%s' outside of its "
+                "namespaces are found by its record only.",
+                team.name,
+            )
+            return []
+        return [objects.id_of(kinds.SECRET, each["name"], each["namespace"]) for each in found]
+
     def _observe_secret(self, team: Team, id: Id, seen: Observed) -> None:
         namespace, name = id.key.split("/")
         found = self._cluster.get("Secret", name, namespace)
         if found is None or not self._is_own(objects.mark_of(found), team):
             return
-        format: SecretFormat = "docker" if found.get("type") == DOCKER else "config.json"
-        live = self._systems.credentials.secrets.read(Place(team, "", namespace, name, format))
+        place = Place(team, "", namespace, name, _format(found))
+        live = self._systems.credentials.secrets.read(place)
         if live is not None:
             seen.live[id] = replace(live, marked=not live.adopted, team=team.name)
 
@@ -159,3 +163,14 @@ class Leftovers:
                         team=team.name,
                         handle=group,
                     )
+
+
+def _has_content(live: Live | None) -> bool:
+    """Return whether a Secret was observed with what it holds."""
+    return live is not None and isinstance(live.handle, dict) and "place" in live.handle
+
+
+def _format(secret: Object) -> SecretFormat:
+    """Return the format of a Secret by its type, which cannot be changed."""
+    types: dict[str, SecretFormat] = {type_of("docker"): "docker", type_of("basic"): "basic"}
+    return types.get(str(secret.get("type")), "config.json")

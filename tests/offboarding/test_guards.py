@@ -183,9 +183,19 @@ def test_a_group_that_contains_others_is_kept(land: Bench) -> None:
     assert realm.child_named(None, "team-shop") is not None
 
 
-def test_what_a_team_no_longer_declares_ends_with_it(land: Bench) -> None:
-    """A namespace, a client, a sink and a robot of an earlier declaration carry its mark."""
+@pytest.mark.parametrize("listing", [200, 403])
+def test_what_a_team_no_longer_declares_ends_with_it(listing: int, land: Bench) -> None:
+    """A namespace, a client, sinks and a robot of an earlier declaration carry its mark.
+
+    The account of Tenantry may lack the right to list Secrets.
+    """
+    cluster = land.systems.home_cluster
+    cluster.merge("Secret", "basic-shop", "pipelines", {"data": {"note": None}})
     others = bystanders(land)
+    if listing == 403:
+        land.sandbox.fault_for = lambda system, method, path: (
+            403 if path.startswith("/api/v1/secrets") else None
+        )
     land.declare(
         {"name": "shop", "robots": {"pull": None}},
         DATA,
@@ -194,7 +204,7 @@ def test_what_a_team_no_longer_declares_ends_with_it(land: Bench) -> None:
     revoke(land)
     assert enabled(land) == set()
     remove(land)
-    assert left(land) == FOREIGN
+    assert left(land) == FOREIGN[1:], "what others have added to a sink is kept"
     assert bystanders(land) == others
 
 
