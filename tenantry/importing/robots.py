@@ -7,7 +7,7 @@ declared purpose, and it is only suggested to retire them.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,14 +125,23 @@ class Robots:
             secrets[purpose] = name
         found["attach"] = self._is_attached(team, name)
         data[purpose] = found
+        notes += self._copies(team, purpose, held)
+
+    @staticmethod
+    def _copies(team: Found, purpose: str, held: Sequence[Holder]) -> Iterator[Note]:
+        """Yield suggestions for the Secrets outside of a team's namespaces that hold a credential.
+
+        They are not declared as sinks: anybody who can write there could have copied it.
+        """
         spaces = {team.namespace, *team.further.values()}
         for each in held:
             if each.namespace not in spaces:
                 text = (
                     f"Secret {each.namespace}/{each.name} holds the credential of robot "
-                    f"{quoted(each.username)}. If it is meant to, declare it as a sink of robot '{purpose}'"
+                    f"{quoted(each.username)}. If it is meant to, declare it as a sink of robot "
+                    f"'{purpose}'; otherwise it holds an old credential after a rotation"
                 )
-                notes.append(Note("suggestion", ("robots", purpose), text))
+                yield Note("suggestion", ("robots", purpose), text)
 
     def _robot(self, row: Row) -> Data | None:
         access = sorted(
@@ -190,6 +199,7 @@ class Robots:
             notes.append(Note("suggestion", ("robots", purpose), text))
         data[purpose] = found
         secrets[purpose] = here[0]
+        notes += self._copies(team, purpose, held)
 
     def _purpose(self, team: Found, full: str) -> str:
         """Return the purpose in the name of another tool's robot, such as `otomi-team-shop-pull`."""

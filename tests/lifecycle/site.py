@@ -46,12 +46,14 @@ class Site:
             yield systems
 
     def plans(self) -> list[Outcome]:
-        """Return the plan of each team."""
+        """Return the plan of the platform, if it is managed, and of each team."""
         with self.systems() as systems:
-            return onboarding.plan_all(systems, list(systems.state.teams.values()))
+            managed = systems.state.platform.is_managed
+            platform = [onboarding.plan_platform(systems)] if managed else []
+            return platform + onboarding.plan_all(systems, list(systems.state.teams.values()))
 
     def onboard(self) -> None:
-        """Bring all teams to their declared state. No team may fail.
+        """Bring the platform, if it is managed, and all teams to their declared state. None may fail.
 
         A team for which a system was not available is tried again, as the flow's tasks do.
         """
@@ -67,6 +69,8 @@ class Site:
     def _onboard(self) -> list[Outcome]:
         finished: list[Outcome] = []
         with self.systems() as systems:
+            if systems.state.platform.is_managed:
+                onboarding.configure(systems)
             teams = list(systems.state.teams.values())
             planned = onboarding.plan_all(systems, teams)
             onboarding.onboard_many(systems, teams, planned, NoLock(), finished.append)

@@ -1,5 +1,6 @@
 """Simulated kubelets: they read Secrets at intervals, and pull with what they read last."""
 
+import json
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,16 @@ Read = Callable[[], list[tuple[str, str]]]
 def secret(bench: Bench, namespace: str, name: str) -> Read:
     """Return a function that reads the credential in a Secret."""
     return lambda: [bench.login(name, namespace)]
+
+
+def builds(bench: Bench, namespace: str, name: str) -> Read:
+    """Return a function that reads the credential of builds, under the key `config.json`."""
+
+    def read() -> list[tuple[str, str]]:
+        entries = json.loads(bench.secret(name, namespace)["config.json"])["auths"].values()
+        return [(entry["username"], entry["password"]) for entry in entries]
+
+    return read
 
 
 def attached(bench: Bench, namespace: str) -> Read:
