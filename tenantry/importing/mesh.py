@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from tenantry.errors import SystemRefused
 from tenantry.importing.notes import Note, quoted
 from tenantry.importing.snapshot import Snapshot, labels
 from tenantry.systems.clients import Clients
@@ -28,6 +29,9 @@ def gateways(
         snapshot: what was read.
         of_teams: the namespaces of teams.
     """
+    for kind in snapshot.unread:
+        text = f"the account may not list objects of the kind {kind}: they are not declared"
+        yield kind, None, Note("not expressed", ("mesh",), text)
     for kind, api in _APIS.items():
         for namespace, found in sorted(snapshot.inside.get(kind, {}).items()):
             for each in found if namespace not in of_teams else ():
@@ -63,8 +67,10 @@ def _gateway_api(spec: Mapping[str, Any]) -> Data:
     }
 
 
-def harbor_in_mesh(clients: Clients, snapshot: Snapshot, of_teams: Collection[str]) -> Data | None:
-    """Return the declaration of Harbor in the mesh, from its route; None if no route has its form.
+def harbor_in_mesh(
+    clients: Clients, snapshot: Snapshot, of_teams: Collection[str]
+) -> Iterator[tuple[str, Data | None, Note | None]]:
+    """Yield the declaration of Harbor in the mesh, from its route, if a route has its form.
 
     Args:
         clients: the connections to the systems.
@@ -83,8 +89,12 @@ def harbor_in_mesh(clients: Clients, snapshot: Snapshot, of_teams: Collection[st
                 data = {**read(route["spec"]), "kind": kind, "namespace": namespace}
             except _ODD:
                 continue
-            return {**data, **_policies(clients, snapshot, namespace)}
-    return None
+            try:
+                yield HARBOR, {**data, **_policies(clients, snapshot, namespace)}, None
+            except SystemRefused as error:
+                text = f"Harbor in the mesh is not declared, since its policies cannot be read: {error}"
+                yield HARBOR, None, Note("not expressed", ("mesh",), text)
+            return
 
 
 def _policies(clients: Clients, snapshot: Snapshot, namespace: str) -> Data:
@@ -113,7 +123,13 @@ _TOKENS = ("RequestAuthentication", "AuthorizationPolicy")
 def _named(clients: Clients, kind: str, namespace: str) -> Object:
     """Return a policy of Tenantry in Harbor's namespace; empty if it does not exist."""
     name = "default" if kind == "PeerAuthentication" else NAME
-    return clients.clusters.home.get(kind, name, namespace) or {}
+    try:
+        listed = list(clients.clusters.home.list(kind, namespace))
+    except SystemRefused as error:
+        if error.status != 404:  # the kind is not installed
+            raise
+        return {}
+    return next((each for each in listed if each["metadata"]["name"] == name), {})
 
 
 def _virtual_service(spec: Mapping[str, Any]) -> Data:

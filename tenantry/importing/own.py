@@ -18,6 +18,7 @@ from tenantry.declared.faults import Place
 from tenantry.declared.merge import merge
 from tenantry.declared.rules import check_platform
 from tenantry.declared.single_sign_on import SingleSignOn
+from tenantry.errors import SystemRefused
 from tenantry.importing.drafts import Draft
 from tenantry.importing.mesh import gateways, harbor_in_mesh
 from tenantry.importing.notes import Note, quoted
@@ -118,7 +119,7 @@ class OwnResources:
         }
         self._note_others(platform, own)
         own["mesh"]["gateways"] = dict(self._kept(gateways(self._snapshot, namespaces)))
-        own["mesh"]["harbor"] = harbor_in_mesh(self._clients, self._snapshot, namespaces)
+        own["mesh"] |= self._kept(harbor_in_mesh(self._clients, self._snapshot, namespaces))
         for _ in range(_ROUNDS):
             whole = merge(merge(platform, _filled(own)), given)
             plan = self._plan(whole, own)
@@ -193,12 +194,23 @@ class OwnResources:
                 text = f"the realm's {theirs} of {seconds} seconds is not a number of minutes"
                 place = ("keycloak", "realm_settings")
                 self.notes.append(Note("not expressed", place, f"{text}, and stays as it is"))
-        profile: Data = self._clients.keycloak.get("users/profile") or {}
-        policy = profile.get("unmanagedAttributePolicy")
+        policy = self._user_policy()
         names = {theirs: ours for ours, theirs in POLICIES.items()}
         if policy in names and policy is not None:
             data["unmanaged_attributes"] = names[policy]
         return data
+
+    def _user_policy(self) -> str | None:
+        """Return the realm's policy for attributes that the user profile does not define."""
+        try:
+            profile: Data = self._clients.keycloak.get("users/profile") or {}
+        except SystemRefused as error:
+            if error.status != 403:
+                raise
+            text = f"the realm's user profile is not declared, since it cannot be read: {error}"
+            self.notes.append(Note("not expressed", ("keycloak", "realm_settings"), text))
+            return None
+        return profile.get("unmanagedAttributePolicy")
 
     def _groups(self, providers: Data) -> Iterator[tuple[str, Data]]:
         """Yield the platform's groups: those with its mark, and Harbor's administrators.

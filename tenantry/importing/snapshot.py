@@ -27,6 +27,8 @@ _INSIDE = (
     GATEWAY_API,
 )
 """The kinds whose objects are read in all namespaces."""
+_OPTIONAL = ("Gateway", GATEWAY_API)
+"""The kinds that the account needs no right to."""
 _SECRETS = "harbor-"
 """The beginning of the names of Secrets for Harbor: Tenantry's, and Otomi's."""
 
@@ -52,6 +54,8 @@ class Snapshot:
     """All namespaces that are not being deleted."""
     inside: dict[str, dict[str, list[Object]]]
     """The objects by kind and namespace."""
+    unread: list[str]
+    """The kinds of objects that the account may not list."""
     accounts: dict[str, Object]
     """The default ServiceAccounts by namespace."""
     secrets: dict[str, dict[str, Object]]
@@ -103,7 +107,10 @@ def read(clients: Clients, parent_group: str | None) -> Snapshot:
     return Snapshot(
         cluster=home.uid(),
         namespaces=namespaces,
-        inside={kind: _by_namespace(found) for kind, found in zip(_INSIDE, listed, strict=True)},
+        inside={
+            kind: _by_namespace(found or ()) for kind, found in zip(_INSIDE, listed, strict=True)
+        },
+        unread=[kind for kind, found in zip(_INSIDE, listed, strict=True) if found is None],
         accounts={each["metadata"]["namespace"]: each for each in accounts},
         secrets=_by_name(home.list("Secret", content=False)),
         pull_secrets=_by_name(home.list("Secret", fieldSelector=PULL_SECRETS)),
@@ -169,11 +176,16 @@ def _project(clients: Clients, row: Row) -> Project:
     )
 
 
-def _installed(clients: Clients, kind: str) -> list[Object]:
-    """Return the objects of a kind; an empty list if the kind is not installed."""
+def _installed(clients: Clients, kind: str) -> list[Object] | None:
+    """Return the objects of a kind; none if the kind is not installed.
+
+    The result is None if it is a kind of the platform's own resources that the account may not list.
+    """
     try:
         return list(clients.clusters.home.list(kind))
     except SystemRefused as error:
+        if error.status == 403 and kind in _OPTIONAL:
+            return None
         if error.status != 404:
             raise
         return []

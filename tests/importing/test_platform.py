@@ -118,3 +118,22 @@ def test_the_provider_the_gateway_and_harbor_in_the_mesh(
     plan = bench.systems.plan_platform(bench.systems.observe_platform())
     assert plan.only_adopts, plan
     assert bench.plan("shop").only_adopts
+
+
+def test_what_the_account_may_not_read_is_not_declared(
+    begin: Callable[[Prepare], Bench], tmp_path: Path
+) -> None:
+    bench = begin(with_everything)
+    forbidden = ("gateways", "peerauthentications", "users/profile")
+
+    def fault(system: str, method: str, path: str) -> int | None:
+        return 403 if any(path.split("?")[0].endswith(each) for each in forbidden) else None
+
+    bench.sandbox.fault_for = fault  # type: ignore[method-assign, assignment]
+    found = import_state(
+        connections(bench.sandbox), into=tmp_path, realm="main", clock=bench.sandbox.clock.now
+    )
+    assert "mesh" not in found.platform
+    assert set(found.teams) == {"shop"}
+    notes = [note.line for note in found.report.notes["platform.yaml"]]
+    assert sum("may not list" in line or "cannot be read" in line for line in notes) >= 3

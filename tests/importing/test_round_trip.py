@@ -1,5 +1,7 @@
 """Onboard, lose the declared state, import: the plan adopts and changes nothing else."""
 
+import base64
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -129,3 +131,27 @@ def test_grants_are_written_on_request_only(
     write(found, folder)
 
     assert [name for name, plan in plans(bench, folder).items() if not plan.only_adopts] == []
+
+
+def test_no_secret_reaches_a_file_or_the_report(
+    begin: Callable[[Prepare], Bench], tmp_path: Path
+) -> None:
+    bench, folder = begin(unmarked), tmp_path / "imported"
+    found = imported(bench, folder)
+
+    secrets = {
+        base64.b64decode(value).decode()
+        for each in bench.sandbox.kubernetes.objects
+        if each["kind"] == "Secret"
+        for value in each.get("data", {}).values()
+    }
+    passwords = {
+        text
+        for secret in secrets
+        for text in re.findall(r'"(?:password|auth)": "([^"]+)"', secret) or [secret]
+        if len(text) >= 16
+    }
+    assert len(passwords) > 10
+    written = "".join(path.read_text() for path in folder.rglob("*.yaml"))
+    written += "\n".join(found.report.lines()) + found.report.markdown()
+    assert [text for text in passwords if text in written and not text.startswith("http")] == []
