@@ -16,6 +16,7 @@ from tasks.connections import (
 )
 from tasks.names import run_name
 from tasks.states import complete, fail
+from tenantry.declared import Team
 from tenantry.errors import TenantryError
 
 
@@ -55,16 +56,18 @@ def offboard_team(
         declaration = read_declared_state(blocks)
         vanished = tasks.is_vanished(declaration, team)
         record = tasks.new_record(declaration, team, grace_days, delete_images, remove_adopted)
+        found: dict[str, Team] = {}
         if vanished or dry_run:
             with connected(declaration, blocks) as systems:
                 check_connections(systems)
-                found = tasks.find_vanished(systems, team) if vanished else []
+                found = tasks.find_vanished(systems, team) if vanished else found
                 if dry_run:
-                    revoked = tasks.plan_revocation(systems, systems.state.named(team))
+                    known = tasks.as_declared(systems, team, found)
+                    revoked = tasks.plan_revocation(systems, known)
                     offboarding_report.publish_revoked(revoked, record, dry_run=True)
                     return complete(f"Dry run: {len(revoked.done)} resources would be revoked.")
                 tasks.approve_vanished(systems, team, found)
-        declaration = tasks.save_record(blocks, team, record)
+        declaration = tasks.save_record(blocks, team, record, found.get(team))
         offboarding_report.emit_step("recorded", team, by=record.by)
         with connected(declaration, blocks) as systems:
             check_connections(systems)

@@ -1,6 +1,6 @@
 """The tasks of offboarding a team: check the call, record the offboarding, and revoke the access."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 
 from prefect import get_run_logger
@@ -12,7 +12,7 @@ from tasks.locks import TeamLock
 from tasks.offboarding_report import emit_step, publish_revoked
 from tasks.rotation import who
 from tasks.step import retry_unread, run_as_task, step
-from tenantry.declared import Declaration, Team
+from tenantry.declared import Declaration, Team, complete
 from tenantry.declared.offboarding import Offboarding
 from tenantry.declared.offboarding_edits import record
 from tenantry.errors import DeclarationError, TenantryError
@@ -61,7 +61,7 @@ def is_vanished(declaration: Declaration, team: str) -> bool:
 
 
 @step("find vanished teams")
-def find_vanished(systems: Systems, team: str) -> list[str]:
+def find_vanished(systems: Systems, team: str) -> dict[str, Team]:
     """Return the teams whose marks the systems hold and that no file declares.
 
     Raises:
@@ -72,10 +72,17 @@ def find_vanished(systems: Systems, team: str) -> list[str]:
         known = ", ".join(sorted(systems.state.names)) or "none"
         text = f"team '{team}' is not declared, and no resource has its mark; declared: {known}"
         raise DeclarationError([text])
-    return list(found)
+    return dict(found)
 
 
-def approve_vanished(systems: Systems, team: str, vanished: list[str]) -> None:
+def as_declared(systems: Systems, team: str, vanished: Mapping[str, Team]) -> Team:
+    """Return a team with all defaults, as far as its file or its marks show it."""
+    if team in vanished:
+        return complete(systems.state.platform, vanished[team])
+    return systems.state.named(team)
+
+
+def approve_vanished(systems: Systems, team: str, vanished: Collection[str]) -> None:
     """Have a user approve the offboarding of a vanished team if the source may be incomplete.
 
     Raises:
@@ -95,7 +102,7 @@ def approve_vanished(systems: Systems, team: str, vanished: list[str]) -> None:
             known,
             systems.state.origin,
             code(team),
-            joined(", ", (code(name) for name in vanished[:50])),
+            joined(", ", (code(name) for name in list(vanished)[:50])),
         ),
         plan_hash(["revoke", team, *vanished]),
     )
@@ -119,16 +126,24 @@ def new_record(
 
 
 @step("record offboarding")
-def save_record(blocks: PlatformBlocks, team: str, given: Offboarding) -> Declaration:
+def save_record(
+    blocks: PlatformBlocks, team: str, given: Offboarding, vanished: Team | None
+) -> Declaration:
     """Record the offboarding in the team's file, and return the declared state with it.
 
-    If no file declares the team, a file with only its name is written.
+    Args:
+        blocks: the blocks of the platform.
+        team: the team's name.
+        given: the record.
+        vanished: the team as far as its marks show it, if no file declares it: a file is written.
     """
     state = blocks.declared_state
     message = f"Record the offboarding of team {team}"
     declaration = state.edit(record(team, given), message)
-    if team not in declaration.names:
-        declaration = state.save_team(state.propose(Team(name=team, offboarding=given), "refuse"))
+    if team not in declaration.names and vanished is not None:
+        known = vanished.model_dump(mode="json", exclude_unset=True)
+        content = Team.model_validate({**known, "offboarding": given.model_dump(mode="json")})
+        declaration = state.save_team(state.propose(content, "refuse"))
     get_run_logger().info("%s in %s.", message.replace("Record", "Recorded"), declaration.origin)
     return declaration
 

@@ -15,15 +15,22 @@ from tenantry.systems.systems import Systems
 def vanished_teams(systems: Systems) -> Mapping[str, Team]:
     """Return the teams that the marks in the systems name and that no file declares, by name.
 
-    Only marks that tenants cannot write count. The teams have the platform's defaults: their files are
-    not known.
+    Only marks that tenants cannot write count. The teams have no other settings than explicit names,
+    where these differ from the platform's patterns: their files are not known.
 
     Raises:
         TenantryError: the marks cannot be read.
     """
-    state = systems.state
-    live = Holders(systems).marked_teams()
-    return {name: complete(state.platform, Team(name=name)) for name in sorted(live - state.names)}
+    holders = Holders(systems)
+    names = sorted(holders.marked_teams() - systems.state.names)
+    return {name: _team(systems.state, name, holders.recorded_names(name)) for name in names}
+
+
+def _team(state: Declaration, name: str, recorded: Mapping[str, str]) -> Team:
+    usual = complete(state.platform, Team(name=name))
+    given = {"namespace": usual.home_namespace, "project": usual.project}
+    names = {key: value for key, value in recorded.items() if value != given[key]}
+    return Team.model_validate({"name": name, **({"names": names} if names else {})})
 
 
 def check_all_named(state: Declaration, team: str) -> None:

@@ -107,6 +107,19 @@ class Holders:
 
         return self._ask("the teams", read)
 
+    def recorded_names(self, team: str) -> dict[str, str]:
+        """Return the first namespace and the project of a team, as its namespace records them."""
+
+        def read() -> dict[str, str]:
+            for name, found in self._namespaces.items():
+                mark = objects.mark_of(found)
+                project = (found["metadata"].get("annotations") or {}).get(PROJECT)
+                if project and mark and mark.team == team and self._systems.marks.is_own(mark):
+                    return {"namespace": name, "project": str(project)}
+            return {}
+
+        return self._ask("the teams", read)
+
     def _live_teams(self) -> Iterator[str]:
         for namespace in self._namespaces:
             owner = self._owner(namespace)
