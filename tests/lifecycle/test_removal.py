@@ -1,6 +1,7 @@
 """What is taken out of a team's declaration: each list of a team file has a defined meaning."""
 
 import copy
+import json
 import re
 import shlex
 import time
@@ -19,6 +20,7 @@ from tenantry.drift import Finding
 from tenantry.drift.findings import RULE
 from tenantry.errors import NotOurs
 from tenantry.outcomes import Outcome
+from tenantry.systems.kubernetes.record import RECORD
 from tests.drift.extras import provider
 from tests.support.crash import Driver
 from tests.support.harness import Bench, Data, granted
@@ -514,3 +516,20 @@ def test_a_new_team_with_hosts_of_its_own_is_not_refused(begin: Callable[..., Be
     other = {"web": {**ROUTE["web"], "host": "store.example.com"}}
     bench.declare({"name": "store", "routes": other}).onboard()
     assert bench.plan().is_empty
+
+
+@pytest.mark.parametrize("text", ["changed by hand", "[]", '{"harbor/member": 1}', None])
+def test_a_record_that_was_changed_by_hand_is_written_again_as_it_was(
+    text: str | None, shop: Bench
+) -> None:
+    def record() -> dict[str, Any]:
+        annotations = shop.sandbox.kubernetes.get("Namespace", "team-shop")["metadata"]
+        return json.loads(annotations["annotations"][RECORD])
+
+    before = record()
+    changed = {"metadata": {"annotations": {RECORD: text}}}
+    shop.systems.home_cluster.merge("Namespace", "team-shop", None, changed)
+
+    shop.onboard("shop")
+
+    assert record() == before

@@ -28,21 +28,26 @@ RECORD = "tenantry.io/created"
 def recorded(team: Team, observed: Observed, kind: Kind) -> frozenset[str]:
     """Return the keys of the resources of a kind that Tenantry created for a team."""
     text = _annotation(team, observed)
-    return frozenset(id.key for id in parse(text) if id.kind == kind)
+    return frozenset(id.key for id in parse(text) or () if id.kind == kind)
 
 
 @lru_cache(maxsize=4096)
-def parse(text: str | None) -> frozenset[Id]:
-    """Return the ids in a record. Of their kinds, only the system and the name are known."""
+def parse(text: str | None) -> frozenset[Id] | None:
+    """Return the ids in a record; None if none exists, or if someone has made it unreadable.
+
+    Of the kinds of the ids, only the system and the name are known.
+    """
+    if text is None:
+        return None
     try:
-        content = json.loads(text or "{}")
+        content = json.loads(text)
         return frozenset(
             Id(Kind(*kind.split("/", 1)), str(key))
             for kind, keys in content.items()
             for key in keys
         )
     except (ValueError, TypeError, AttributeError, RecursionError):
-        return frozenset()
+        return None
 
 
 def with_record(
@@ -62,21 +67,23 @@ def with_record(
     """
     home, mark = Id(NAMESPACE, team.home_namespace), Id(NAMESPACE_MARK, team.home_namespace)
     text = _annotation(team, observed)
-    before = parse(text)
+    known = parse(text)
+    before = known or frozenset()
     declared = {id for resource in wanted for id in (resource.id, *resource.parts)}
     created = {
         id
         for id in declared
-        if id.kind.is_recorded
-        and id != home
-        and _is_created(id, None if text is None else before, observed)
+        if id.kind.is_recorded and id != home and _is_created(id, known, observed)
     }
     left = {id for id in before - declared if _may_exist(id, observed)}
     at_once = {kind for kind in kinds if kind.removal == "at once"}
     deleted = {id for id in left if id.kind in at_once}
-    shown = {home: text if created | left <= before else _text(created | left)}
+    is_complete = known is not None and created | left <= known
+    shown = {home: text if is_complete else _text(created | left)}
     rest = created | (left - deleted)
-    if rest != parse(shown[home]) and (deleted or _is_marked_again(wanted, mark, observed)):
+    if rest != (parse(shown[home]) or frozenset()) and (
+        deleted or _is_marked_again(wanted, mark, observed)
+    ):
         shown[mark] = _text(rest)
     return [_with(resource, shown.get(resource.id)) for resource in wanted]
 
@@ -86,8 +93,9 @@ def _is_created(id: Id, before: Collection[Id] | None, observed: Observed) -> bo
 
     Args:
         id: the resource.
-        before: the record; None if an earlier release, which wrote none, created the namespace. Then
-            everything of Tenantry that was not adopted counts as created.
+        before: the record; None if an earlier release, which wrote none, created the namespace, or if
+            someone has made it unreadable. Then everything of Tenantry that was not adopted counts as
+            created.
         observed: what was observed.
     """
     if before is not None and id in before:

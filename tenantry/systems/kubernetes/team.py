@@ -245,7 +245,8 @@ class KubernetesTeams:
             if objects.is_ours(found) and not self._marks.foreign(
                 objects.mark_of(found), team.name
             ):
-                return parse((found["metadata"].get("annotations") or {}).get(RECORD))
+                record = (found["metadata"].get("annotations") or {}).get(RECORD)
+                return parse(record) or frozenset()
         return frozenset()
 
     def namespaces(self, names: Sequence[str]) -> list[Object]:
