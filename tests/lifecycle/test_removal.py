@@ -533,3 +533,10 @@ def test_a_record_that_was_changed_by_hand_is_written_again_as_it_was(
     shop.onboard("shop")
 
     assert record() == before
+
+
+def test_the_content_of_a_secret_that_is_no_longer_declared_is_not_observed(shop: Bench) -> None:
+    shop.declare(without(("oidc_clients",)), platform=PLATFORM)
+    observed = shop.systems.observe([shop.team()])
+    (left,) = (live for id, live in observed.live.items() if id.key == "team-shop/oidc-web")
+    assert set(left.fields) == {"metadata", "type"}

@@ -35,6 +35,7 @@ def observe_left(
             found = clusters.of(id).get("Secret", name, namespace)
             if found is None:
                 continue
+            found = {key: found[key] for key in ("metadata", "type")}
             if namespace in team.namespaces:
                 seen.live[id] = objects.live_in(found, team.name)
             else:
