@@ -2,10 +2,11 @@
 
 import stat
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 import stamina
 from dulwich.object_store import commit_tree_changes
@@ -36,6 +37,8 @@ from tenantry.declared.saving import (
 from tenantry.declared.state import Declaration
 from tenantry.declared.team import Team
 from tenantry.errors import ChangedMeanwhile, DeclarationError, SystemRefused
+
+T = TypeVar("T")
 
 MAX_ATTEMPTS = 16
 """How often a commit is repeated on the new head when another push comes first."""
@@ -100,25 +103,21 @@ def push_proposal(repository: Repository, proposal: Proposal) -> Declaration:
         ChangedMeanwhile: another push came first at each attempt.
         SystemUnavailable: the repository does not answer.
     """
-    remote = Remote(repository)
-    for attempt in _attempts():
-        with attempt:
-            head = calls.retry_read(remote.fetch)
-            with checked_out(repository, head) as folder:
-                try:
-                    declaration, saved = check_again(
-                        folder, proposal, _load(repository, head, folder)
-                    )
-                except ChangedSince as error:
-                    raise _conflict(repository, proposal, head, error) from None
-                if saved:
-                    return declaration
-                path = save_team(folder, proposal.content)
-                files = {path.relative_to(folder).as_posix(): path}
-                message = _message(proposal)
-                commit = push_commit(remote, repository, head, files, message)
-                return replace(declaration, origin=origin_of(repository, commit))
-    raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def push(remote: Remote, head: Head, folder: Path) -> Declaration:
+        try:
+            declaration, saved = check_again(folder, proposal, _load(repository, head, folder))
+        except ChangedSince as error:
+            raise _conflict(repository, proposal, head, error) from None
+        if saved:
+            return declaration
+        path = save_team(folder, proposal.content)
+        files = {path.relative_to(folder).as_posix(): path}
+        message = _message(proposal)
+        commit = push_commit(remote, repository, head, files, message)
+        return replace(declaration, origin=origin_of(repository, commit))
+
+    return _on_head(repository, push)
 
 
 def push_edit(repository: Repository, change: Edit, message: str) -> Declaration:
@@ -141,18 +140,16 @@ def push_edit(repository: Repository, change: Edit, message: str) -> Declaration
         ChangedMeanwhile: another push came first at each attempt.
         SystemUnavailable: the repository does not answer.
     """
-    remote = Remote(repository)
-    for attempt in _attempts():
-        with attempt:
-            head = calls.retry_read(remote.fetch)
-            with checked_out(repository, head) as folder:
-                declaration, paths = edit(folder, change)
-                if not paths:
-                    return replace(declaration, origin=origin_of(repository, head.id))
-                files = {path.relative_to(folder).as_posix(): path for path in paths}
-                commit = push_commit(remote, repository, head, files, f"{message}\n")
-                return replace(declaration, origin=origin_of(repository, commit))
-    raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def push(remote: Remote, head: Head, folder: Path) -> Declaration:
+        declaration, paths = edit(folder, change)
+        if not paths:
+            return replace(declaration, origin=origin_of(repository, head.id))
+        files = {path.relative_to(folder).as_posix(): path for path in paths}
+        commit = push_commit(remote, repository, head, files, f"{message}\n")
+        return replace(declaration, origin=origin_of(repository, commit))
+
+    return _on_head(repository, push)
 
 
 def find_ended_teams(repository: Repository, names: Collection[str]) -> list[str]:
@@ -190,17 +187,25 @@ def push_archive(
         ChangedMeanwhile: another push came first at each attempt.
         SystemUnavailable: the repository does not answer.
     """
+
+    def push(remote: Remote, head: Head, folder: Path) -> None:
+        moved = archive_team(folder, name, record, removed, kept)
+        if moved.written:
+            written = {each: folder / each for each in moved.written}
+            message = f"Archive team {name}, which was removed\n"
+            push_commit(remote, repository, head, written, message, moved.deleted)
+
+    _on_head(repository, push)
+
+
+def _on_head(repository: Repository, push: Callable[[Remote, Head, Path], T]) -> T:
+    """Return what `push` returns for a checkout of the branch's head, as soon as no other push comes first."""
     remote = Remote(repository)
     for attempt in _attempts():
         with attempt:
             head = calls.retry_read(remote.fetch)
             with checked_out(repository, head) as folder:
-                moved = archive_team(folder, name, record, removed, kept)
-                if moved.written:
-                    written = {each: folder / each for each in moved.written}
-                    message = f"Archive team {name}, which was removed\n"
-                    push_commit(remote, repository, head, written, message, moved.deleted)
-                return
+                return push(remote, head, folder)
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
