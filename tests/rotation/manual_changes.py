@@ -160,8 +160,9 @@ class ManualChanges(RuleBasedStateMachine):
     @rule(name=st.sampled_from(["pull-a", "pull-b"]))
     def a_robot_is_created(self, name: str) -> None:
         if name not in robots(self.bench):
-            robot = self.bench.team().active_robots["pull"]
-            self.bench.systems.credentials.issuer.create("team-shop", name, robot, "created")
+            team = self.bench.team()
+            issuer = self.bench.systems.credentials.issuer
+            issuer.create(team, name, team.active_robots["pull"], "created")
         self._changed_by_hand = True
 
     @rule(namespace=st.sampled_from(["team-shop", "team-shop-jobs"]))
