@@ -18,7 +18,8 @@ from tenantry.declared import Declaration, Platform, Team
 from tenantry.declared.adopt import NEVER
 from tenantry.kinds import STAGES, Kind, Stage
 from tenantry.marks import Marks
-from tenantry.plan import Change, Plan, make_plan, may_adopt, unknown_kind
+from tenantry.plan import Change, Plan, unknown_kind
+from tenantry.planner import make_plan, may_adopt
 from tenantry.resources import Observed, Resource
 from tenantry.systems.adapter import Adapter, Owner
 from tenantry.systems.clients import Clients

@@ -9,7 +9,8 @@ import pytest
 from tenantry.declared import Team
 from tenantry.errors import InvalidResponse, NotOurs, SystemUnavailable
 from tenantry.kinds import Kind, Stage
-from tenantry.plan import Plan, make_plan, may_adopt, refuse
+from tenantry.plan import Plan, refuse
+from tenantry.planner import make_plan, may_adopt
 from tenantry.resources import (
     Amount,
     Difference,

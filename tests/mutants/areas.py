@@ -46,7 +46,7 @@ class Area:
 AREAS = (
     Area(
         "planner",
-        code=("tenantry/plan.py", "tenantry/resources.py"),
+        code=("tenantry/plan.py", "tenantry/planner.py", "tenantry/resources.py"),
         tests=(
             "tests/core/test_plan.py",
             "tests/core/test_explain.py",
