@@ -284,6 +284,20 @@ def test_a_person_reads_the_approval_of_another_issuer_in_the_ui(
     assert "Rolling back" in flows.platform.wait_for_run(id)["state"]["message"]
 
 
+# All is measured at once: the page may render the table anew between two calls.
+MEASURED = """text => {
+    const holds = element => element.textContent.includes(text);
+    const shown = [...document.querySelectorAll("body *")].find(
+        each => holds(each) && each.getClientRects().length && ![...each.children].some(holds)
+    );
+    const tables = [...document.querySelectorAll("table")];
+    return shown && {
+        right: shown.getBoundingClientRect().right,
+        cut: Math.max(0, ...tables.map(t => t.scrollWidth - t.parentElement.clientWidth)),
+    };
+}"""
+
+
 @pytest.mark.demand(
     "migrate",
     "the reason that stops a migration is shown with its remedy, not cut off, in a browser",
@@ -303,14 +317,9 @@ def test_what_stops_a_migration_is_shown_with_its_remedy(flows: Flows, page: Pag
     for ui, key in shown:
         id = flows.artifact_of(key, run)["id"]
         page.goto(f"{flows.platform.url}/{ui}/artifact/{id}")
-        page.get_by_text("Declare it hidden").first.wait_for()
-        cut = page.locator("table").evaluate_all(
-            "tables => tables.map(table => table.scrollWidth - table.parentElement.clientWidth)"
-        )
-        assert max(cut, default=0) <= 0, f"{key}: the table is cut at the right"
-        wide = page.get_by_text("Declare it hidden").first.bounding_box()
-        assert wide
-        assert wide["x"] + wide["width"] <= 1280, f"{key}: the remedy is cut"
+        measured = page.wait_for_function(MEASURED, arg="Declare it hidden").json_value()
+        assert measured["cut"] <= 0, f"{key}: the table is cut at the right"
+        assert measured["right"] <= 1280, f"{key}: the remedy is cut"
         if folder := os.environ.get("TENANTRY_TEST_SCREENSHOTS"):
             page.screenshot(path=Path(folder) / f"{key}.png", full_page=True)
 
