@@ -10,7 +10,8 @@ from tenantry.marks import MANAGED_BY, TEAM
 from tenantry.resources import Live
 from tenantry.systems.credentials.contents import Credential, type_of
 from tenantry.systems.credentials.pairs import ROBOT
-from tenantry.systems.credentials.places import Place, Secrets
+from tenantry.systems.credentials.places import Place
+from tenantry.systems.credentials.robot_secrets import Secrets
 
 
 class Sink(Protocol):

@@ -12,7 +12,7 @@ from tenantry.plan import Change
 from tenantry.resources import Id, Live, Observed, Resource, whole_system
 from tenantry.systems.credentials.accounts import secret_id
 from tenantry.systems.credentials.contents import decode, encode, metadata_of
-from tenantry.systems.credentials.places import write
+from tenantry.systems.credentials.robot_secrets import write
 from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.keycloak.kinds import CLIENT
 from tenantry.systems.kubernetes import objects

@@ -13,7 +13,8 @@ from tenantry.systems.credentials.foreign import FOREIGN, as_observed, kept_robo
 from tenantry.systems.credentials.observed import has_expired, live_robot
 from tenantry.systems.credentials.observed import rows as rows_of
 from tenantry.systems.credentials.pairs import KEPT, ROBOT
-from tenantry.systems.credentials.places import Place, Secrets, annotations_of, places
+from tenantry.systems.credentials.places import Place, annotations_of, places
+from tenantry.systems.credentials.robot_secrets import Secrets
 from tenantry.systems.harbor.client import Row
 from tenantry.systems.harbor.project import project_id
 from tenantry.systems.harbor.robots import FAR_OFF, robot_id

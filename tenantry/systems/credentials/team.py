@@ -15,9 +15,9 @@ from dataclasses import replace
 
 from tenantry.answers import understood
 from tenantry.calls import Clock, map_concurrently, utc_now
-from tenantry.declared import Robot, Team
+from tenantry.declared import Team
 from tenantry.errors import ChangedMeanwhile
-from tenantry.marks import Marks, is_revoked
+from tenantry.marks import Marks
 from tenantry.plan import Change, unknown_kind
 from tenantry.resources import Id, Live, Observed, Resource, whole_system
 from tenantry.systems.credentials.accounts import (
@@ -40,25 +40,19 @@ from tenantry.systems.credentials.foreign import (
     names_robot,
     works,
 )
-from tenantry.systems.credentials.issuing import Created, Issuer
+from tenantry.systems.credentials.issuing import Issuer
 from tenantry.systems.credentials.left import observe_left
 from tenantry.systems.credentials.observed import (
-    has_expired,
-    refuse_unread,
     rows_by_project,
-    stored_credentials,
 )
-from tenantry.systems.credentials.places import (
-    RobotSecret,
-    Secrets,
-    places,
-)
+from tenantry.systems.credentials.places import RobotSecret, places
 from tenantry.systems.credentials.renames import changed_secret, has_robot, refused
 from tenantry.systems.credentials.retired import is_past_retirement
+from tenantry.systems.credentials.robot_secrets import Secrets
+from tenantry.systems.credentials.robots import Robots
 from tenantry.systems.harbor import kinds as harbor_kinds
 from tenantry.systems.harbor.client import HarborClient, Row
 from tenantry.systems.harbor.project import project_id
-from tenantry.systems.harbor.robots import Lifetime, permissions
 from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.kubernetes import kinds as kubernetes_kinds
 from tenantry.systems.kubernetes import objects
@@ -104,12 +98,11 @@ class TeamCredentials:
         self._clock = clock
         self._marks = marks
         self.issuer = Issuer(harbor, marks)
+        self._robots = Robots(harbor, self.issuer, marks, clock)
         self.secrets = Secrets(clusters, lambda: self.registry, marks)
         self._planned = DesiredCredentials(
             self.secrets, self._client_secrets, marks, probe=probe, clock=clock
         )
-        self._proven: dict[Id, Credential] = {}
-        self._created: dict[Id, Created] = {}
 
     @property
     def registry(self) -> str:
@@ -137,10 +130,7 @@ class TeamCredentials:
             observed: what was observed of Kubernetes, Keycloak and Harbor.
         """
         seen = Observed()
-        projects = {team.project for team in teams}
-        for robot in [id for id in self._proven if id.key.split("/")[0] in projects]:
-            del self._proven[robot]  # it may have been rotated since
-            self._created.pop(robot, None)
+        self._robots.forget({team.project for team in teams})
         namespaces = {
             id.key
             for id, live in observed.live.items()
@@ -235,7 +225,7 @@ class TeamCredentials:
             return
         match change.id.kind:
             case harbor_kinds.ROBOT:
-                self._apply_robot(change)
+                self._robots.apply(change)
             case kubernetes_kinds.SERVICE_ACCOUNT:
                 self._apply_account(change)
             case kubernetes_kinds.SECRET:
@@ -261,7 +251,7 @@ class TeamCredentials:
         elif body.robot is None:
             self.secrets.apply(change, self._kept_credential(body, observed))
         else:
-            self.secrets.apply(change, self._valid_credential(body, body.robot, observed))
+            self.secrets.apply(change, self._robots.valid_credential(body, body.robot, observed))
 
     def _kept_credential(self, secret: RobotSecret, observed: Observed) -> Credential:
         """Return the credential of another owner's robot that the first Secret keeps.
@@ -288,67 +278,3 @@ class TeamCredentials:
                 detach(self._clusters.of(change.id), namespace, name)
             case _:
                 raise unknown_kind(change)
-
-    def _apply_robot(self, change: Change) -> None:
-        if change.resource.body is None:
-            self._enable(change)
-            return
-        team: Team
-        robot: Robot
-        team, robot, mark = change.resource.body
-        days = -1 if robot.expiry_days == "never" else robot.expiry_days
-        if change.live is not None:
-            row = change.live.handle
-            lifetime: Lifetime = change.live.fields["lifetime"]
-            renewed = is_revoked(row) and has_expired(change.live, self._clock())
-            if renewed:  # nobody has used the old secret since, so it is not made valid again
-                credential = self.issuer.renew(row["id"], row["name"])
-            if {"lifetime", "expiry"} & {found.field for found in change.differences}:
-                row = {**row, "duration": days if days < 0 else lifetime.renewed(days)}
-            # PUT replaces the whole robot: Harbor clears omitted fields, and enables a disabled
-            # robot.
-            description = self._marks.description(mark, team.name)
-            own = {"description": description, "disable": False}
-            body = {**row, **own, "permissions": permissions(team.project, robot)}
-            self._harbor.put(f"/robots/{row['id']}", body)
-            if renewed:
-                self._prove(change.id, credential)
-            return
-        short = change.id.key.rpartition("/")[2]
-        created = self.issuer.create(team, short, robot, mark)
-        self._created[change.id] = created
-        self._prove(change.id, created.credential)
-
-    def _enable(self, change: Change) -> None:
-        """Enable or disable a robot, and write its description. Its other fields are kept."""
-        assert change.live is not None
-        row, fields = change.live.handle, change.resource.fields
-        own = {"disable": fields["disabled"], "description": fields["description"]}
-        self._harbor.put(f"/robots/{row['id']}", {**row, **own})
-
-    def _valid_credential(self, secret: RobotSecret, robot: Id, observed: Observed) -> Credential:
-        """Return a credential of the robot that Harbor accepts: a stored one, or a new one.
-
-        Raises:
-            TenantryError: the stored ones could not be read, or the robot was deleted. No secret is
-                renewed then, since a stored one may be in use.
-        """
-        if robot in self._proven:
-            return self._proven[robot]
-        if (live := observed.live.get(robot)) is not None:
-            number, name = live.handle["id"], live.handle["name"]
-        elif (created := self._created.get(robot)) is not None:
-            number, name = created.number, created.credential.username
-        else:
-            raise ChangedMeanwhile("harbor", "GET /api/v2.0/robots", f"{robot} is gone")
-        for candidate in stored_credentials(secret, name, observed):
-            if self.issuer.accepts(candidate, {name}, {}):
-                self._proven[robot] = candidate
-                return candidate
-        refuse_unread(secret, robot, observed)
-        self._prove(robot, self.issuer.renew(number, name))
-        return self._proven[robot]
-
-    def _prove(self, robot: Id, credential: Credential) -> None:
-        self.issuer.prove(credential)
-        self._proven[robot] = credential
