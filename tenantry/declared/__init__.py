@@ -10,8 +10,9 @@ from tenantry.declared.merge import complete
 from tenantry.declared.namespace import Namespace
 from tenantry.declared.platform import Platform
 from tenantry.declared.policy_proposal import propose_policy
+from tenantry.declared.proposal import IfDeclared, Proposal
 from tenantry.declared.reading import load, read
-from tenantry.declared.saving import IfDeclared, Proposal, propose, save
+from tenantry.declared.saving import propose, save
 from tenantry.declared.single_sign_on import ExternalProvider
 from tenantry.declared.state import Declaration, LeftOut, Location
 from tenantry.declared.team import OidcClient, Route, Team, TeamSettings

@@ -21,19 +21,12 @@ from tenantry.declared.faults import Document
 from tenantry.declared.offboarding import KEY, Offboarding
 from tenantry.declared.offboarding_edits import archive_team
 from tenantry.declared.policy_source import PolicySource
+from tenantry.declared.proposal import DECIDE, ChangedSince, IfDeclared, Proposal
 from tenantry.declared.reading import gather, read
 from tenantry.declared.remote import Head, Remote
 from tenantry.declared.repository import Repository
 from tenantry.declared.restoring import without_ended
-from tenantry.declared.saving import (
-    DECIDE,
-    ChangedSince,
-    IfDeclared,
-    Proposal,
-    check_again,
-    propose,
-    save_team,
-)
+from tenantry.declared.saving import check_again, propose, save_team
 from tenantry.declared.state import Declaration
 from tenantry.declared.team import Team
 from tenantry.errors import ChangedMeanwhile, DeclarationError, SystemRefused

@@ -13,7 +13,7 @@ from prefect.utilities.schema_tools.validation import ValidationError, validate
 from flows.onboard import onboard_team
 from tenantry import declared
 from tenantry.declared import Team, form_schema, propose, read_form, save
-from tenantry.declared.saving import AlreadyDeclared, file_content
+from tenantry.declared.proposal import AlreadyDeclared, file_content
 from tenantry.errors import DeclarationError
 from tests.support.harness import write
 

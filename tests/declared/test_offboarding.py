@@ -11,8 +11,8 @@ from tenantry.declared.edit import edit
 from tenantry.declared.ended import find_ended
 from tenantry.declared.offboarding import Offboarding
 from tenantry.declared.offboarding_edits import Moved, approve, archive_team, record
+from tenantry.declared.proposal import AlreadyDeclared
 from tenantry.declared.restoring import without_ended
-from tenantry.declared.saving import AlreadyDeclared
 from tenantry.errors import DeclarationError, TenantryError
 from tests.support.harness import write
 

@@ -9,6 +9,7 @@ import pytest
 
 from tenantry import declared
 from tenantry.declared import Team, saving, writing
+from tenantry.declared.proposal import ChangedSince, IfDeclared, Proposal, file_content
 from tenantry.errors import DeclarationError, SystemUnavailable, TenantryError
 from tests.support.harness import SHOP, file_names, granted, write
 
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.demand(
 
 
 def save_team(folder: Path, team: Team) -> Path:
-    return saving.save_team(folder, saving.file_content(team))
+    return saving.save_team(folder, file_content(team))
 
 
 def team(**more: object) -> Team:
@@ -158,7 +159,7 @@ def test_a_faulty_file_of_another_team_does_not_keep_a_team_from_being_saved(
 @pytest.mark.parametrize("text", ["name: web\n", "name: web\ncolour: red\n", "name: web\n{\n"])
 @pytest.mark.parametrize("if_declared", ["refuse", "merge", "replace"])
 def test_a_team_is_never_written_over_the_file_of_another_team(
-    text: str, if_declared: saving.IfDeclared, tmp_path: Path
+    text: str, if_declared: IfDeclared, tmp_path: Path
 ) -> None:
     path = write(tmp_path) / "teams" / "shop.yaml"
     path.write_text(text)
@@ -259,7 +260,7 @@ def test_concurrent_saves_of_many_processes_have_no_conflicts(tmp_path: Path) ->
         for number in range(12)
     ]
 
-    def save(proposal: saving.Proposal) -> bool:
+    def save(proposal: Proposal) -> bool:
         try:
             return bool(saving.save(tmp_path, proposal))
         except DeclarationError:
@@ -287,7 +288,7 @@ def test_a_team_that_another_process_changed_is_not_overwritten(tmp_path: Path) 
     path = write(tmp_path, SHOP) / "teams" / "shop.yaml"
     proposal = saving.propose(tmp_path, team(contact="#ours"), "replace")
     path.write_text("name: shop\ncontact: '#theirs'\n")
-    with pytest.raises(saving.ChangedSince) as refused:
+    with pytest.raises(ChangedSince) as refused:
         saving.save(tmp_path, proposal)
     assert str(refused.value) == (
         "Team 'shop' was changed in teams/shop.yaml by another process after this run had read it: "
