@@ -20,7 +20,7 @@ $(READY): pyproject.toml uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: make setup PYTHON=python3.12") if sys.version_info < (3, 11) else 0'
 	@test -x $(BIN)/uv || $(PYTHON) -m venv --clear $(VENV)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
-	$(BIN)/uv sync --quiet --locked --inexact --extra sandbox --python $(BIN)/python
+	$(BIN)/uv sync --quiet --locked --inexact --extra sandbox --extra keyring --python $(BIN)/python
 	touch $@
 
 demo: setup

@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from tenantry import declared, explain, onboarding
-from tenantry.connections import from_environment
+from tenantry.contexts import Selected, connections
 from tenantry.errors import DeclarationError, TenantryError, as_tenantry_error
 from tenantry.files import FolderStore, write_private
 from tenantry.importing.command import import_folder
@@ -81,14 +81,15 @@ def plan(
         list[str] | None, typer.Option("--team", metavar="NAME", help="Only this team; repeatable.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    context: Selected = None,
 ) -> None:
     """Show the changes that onboarding would make, without making them.
 
     The plan includes the platform's own resources, unless you select teams.
 
-    Set the connections with TENANTRY_HARBOR_URL, TENANTRY_HARBOR_USERNAME and
-    TENANTRY_HARBOR_PASSWORD, the same for KEYCLOAK, and TENANTRY_KUBERNETES_KUBECONFIG (default: the
-    pod's own service account).
+    The connections come from a context of the connection file, and from environment variables:
+    TENANTRY_HARBOR_URL, TENANTRY_HARBOR_USERNAME and TENANTRY_HARBOR_PASSWORD, the same for KEYCLOAK,
+    and TENANTRY_KUBERNETES_KUBECONFIG.
 
     Teams with faulty files are left out, and the reason is shown.
 
@@ -98,7 +99,7 @@ def plan(
     state.pick(team)
     _say_skipped(state, team)
     with_platform = team is None and state.platform.is_managed
-    with connect(from_environment(), state) as systems:
+    with connect(connections(context), state) as systems:
         state = systems.state
         teams = state.pick(team)
         systems.check(configuring=with_platform)
@@ -146,10 +147,11 @@ def drift(
     full: Annotated[
         bool, typer.Option("--full", help="In the table, show every finding, without grouping.")
     ] = False,
+    context: Selected = None,
 ) -> None:
     """Report differences between the systems and the declared state, without changing anything.
 
-    Set the connections as for `plan`.
+    The connections are those of `plan`.
 
     Exit status: 0 in sync, 2 drift, 3 something could not be read, 1 error.
     """
@@ -164,7 +166,9 @@ def drift(
     _check_output(output)
     store = FolderStore(history) if history else None
     past = History.read(store) if store else History.empty()
-    with connect(from_environment(), state, probe_credentials=not no_probe, extras=True) as systems:
+    with connect(
+        connections(context), state, probe_credentials=not no_probe, extras=True
+    ) as systems:
         report = core.detect_drift(systems, team, asked)
     now = past.after(report)
     _write(report, now, format, output, full=full)
@@ -180,10 +184,11 @@ def check(
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the report to this file.")
     ] = None,
+    context: Selected = None,
 ) -> None:
     """Check that the systems work together, from a login to an image pull, without changing anything.
 
-    Set the connections as for `plan`.
+    The connections are those of `plan`.
 
     Exit status: 0 no findings, 2 findings, 3 something could not be read, 1 error.
     """
@@ -192,7 +197,7 @@ def check(
 
     state = declared.read(folder)
     _check_output(output)
-    with connect(from_environment(), state) as systems:
+    with connect(connections(context), state) as systems:
         systems.check(configuring=True)
         report = checks.report(systems, checks.check_all(systems))
     _write(report, History.empty(), format, output)

@@ -6,7 +6,6 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from tenantry.errors import DeclarationError
 from tenantry.pasted import Secret, Word
 
 HOME = "home"
@@ -89,24 +88,20 @@ class Connections(BaseSettings):
         return {HOME: self.kubernetes}
 
 
-def from_environment() -> Connections:
-    """Return the connections that the environment variables give.
+def explain_settings(error: ValidationError, where: str = "") -> list[str]:
+    """Return a line for each variable that is missing or faulty.
 
-    Raises:
-        DeclarationError: variables are missing or faulty; with all faults.
+    Args:
+        error: the error.
+        where: what follows a missing variable: where else it can be set.
     """
-    try:
-        return Connections()
-    except ValidationError as error:
-        faults = []
-        for detail in error.errors():
-            name = "TENANTRY_" + "_".join(str(part).upper() for part in detail["loc"])
-            problem = (
-                "is not set"
-                if detail["type"] == "missing"
-                else detail["msg"].removeprefix("Value error, ")
-            )
-            if len(detail["loc"]) == 1:
-                name, problem = f"{name}_URL and _PASSWORD", "are not set"
-            faults.append(f"{name}: {problem}")
-        raise DeclarationError(faults) from None
+    faults = []
+    for detail in error.errors():
+        name = "TENANTRY_" + "_".join(str(part).upper() for part in detail["loc"])
+        if detail["type"] != "missing":
+            faults.append(f"{name}: {detail['msg'].removeprefix('Value error, ')}")
+        elif len(detail["loc"]) == 1:
+            faults.append(f"{name}_URL and _PASSWORD: are not set{where}")
+        else:
+            faults.append(f"{name}: is not set{where}")
+    return faults

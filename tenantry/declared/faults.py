@@ -14,6 +14,9 @@ from tenantry.declared.parsing import Lines, source_text
 from tenantry.declared.types import Model
 from tenantry.text import one_line
 
+CONFIDENTIAL = "confidential"
+"""The type of a pydantic error whose message must not show the value, which may be a secret."""
+
 Place = tuple[str | int, ...]
 """A field's path in a document: the keys and indexes that lead to it."""
 
@@ -124,7 +127,7 @@ def describe(value: Any) -> str:
 def _value(detail: ErrorDetails) -> str:
     """Return the invalid value as a prefix of the message, if it is a single value."""
     value = detail["input"]
-    if value is None or detail["type"] in ("extra_forbidden", "missing"):
+    if value is None or detail["type"] in ("extra_forbidden", "missing", CONFIDENTIAL):
         return ""
     if isinstance(value, Mapping | list):
         return ""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tenantry.connections import from_environment
+from tenantry.contexts import Selected, connections
 from tenantry.errors import DeclarationError, TenantryError
 from tenantry.importing.importer import import_state
 from tenantry.importing.recognition import DEFAULT_PATTERN, Recognition
@@ -67,6 +67,7 @@ def import_folder(
         Path | None,
         typer.Option(metavar="FILE", help="Write the report to this file, as Markdown."),
     ] = None,
+    context: Selected = None,
 ) -> None:
     """Write the declared state of an existing platform, without changing the platform.
 
@@ -74,7 +75,7 @@ def import_folder(
     exist stay as they are: an import adds the teams that are not declared yet.
 
     The report lists what is not expressed, orphans, and the policy grants that the teams need. Review
-    the grants, and add them to platform.yaml. Set the connections as for `plan`.
+    the grants, and add them to platform.yaml. The connections are those of `plan`.
 
     Exit status: 0 imported, or nothing to import, 1 error (nothing was written).
     """
@@ -82,7 +83,7 @@ def import_folder(
         tuple(pattern or [DEFAULT_PATTERN]), tuple(label or ()), _groups(group or [])
     )
     imported = import_state(
-        from_environment(),
+        connections(context),
         recognition,
         into=folder,
         realm=realm,

@@ -17,6 +17,7 @@ import blocks
 from tasks import step
 from tenantry import calls
 from tenantry.cli import app
+from tenantry.contexts import read_file
 from tenantry.declared import Platform, Team, load
 from tenantry.declared.team import TeamSettings
 from tests.support.addresses import GivenHarbor, GivenKeycloak
@@ -232,17 +233,24 @@ def _first_cells(text: str) -> list[str]:
 def examples(page: Path) -> Iterator[tuple[str, str]]:
     """Yield the YAML examples with the file name in their first line."""
     for example in fences(page.read_text(), "yaml"):
-        named = re.match(r"# ((?:platform|teams/\w+)\.yaml)\n", example)
+        named = re.match(r"# ((?:connections|platform|teams/\w+)\.yaml)\n", example)
         assert named, f"{page.name}: this example names no file:\n{example}"
         yield named[1], example
 
 
 @each_page
-def test_the_examples_of_teams_are_in_order(page: Path, tmp_path: Path) -> None:
+def test_the_examples_of_declared_state_and_connections_are_in_order(
+    page: Path, tmp_path: Path
+) -> None:
     (tmp_path / "teams").mkdir()
     platform = tmp_path / "platform.yaml"
     platform.write_text("name: My platform\n")
     found = list(examples(page))
+    if page.name == "cli.md":
+        ((name, example),) = found
+        (tmp_path / name).write_text(example)
+        read_file(tmp_path / name)
+        return
     for name, example in found:
         (tmp_path / name).write_text(example)
         load(tmp_path)
