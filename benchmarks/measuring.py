@@ -50,20 +50,6 @@ class Measured:
     note: str = ""
 
 
-class NoLock:
-    """A lock without an effect: no other process changes the teams, and they are observed again all the same."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def hold(self) -> None:
-        """Do nothing: this lock is never lost."""
-
-    def check(self) -> None:
-        """Do nothing: this lock is never lost."""
-
-
 @contextmanager
 def sandbox(latency: float) -> Iterator[dict[str, Any]]:
     """Start a realistic sandbox in its own process, and return its addresses."""

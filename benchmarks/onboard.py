@@ -23,7 +23,6 @@ from rich.table import Table
 from benchmarks.floor import Recording, recorded
 from benchmarks.measuring import (
     Measured,
-    NoLock,
     Recorded,
     Timer,
     connections,
@@ -37,6 +36,7 @@ from demo.blocks import save_blocks
 from demo.processes import LocalPlatform
 from tasks.batches import SHARD, SHARDS_AT_ONCE
 from tenantry.declared import Declaration, Team, load
+from tenantry.locks import NoLock
 from tenantry.onboarding import onboard_many, plan_all
 from tenantry.outcomes import Outcome
 from tenantry.systems.systems import Systems

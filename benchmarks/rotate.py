@@ -21,7 +21,6 @@ from rich.table import Table
 from benchmarks.floor import Recording, recorded
 from benchmarks.measuring import (
     Measured,
-    NoLock,
     Recorded,
     Timer,
     connections,
@@ -34,6 +33,7 @@ from benchmarks.onboard import onboard_all
 from tasks.batches import SHARD, SHARDS_AT_ONCE
 from tenantry.calls import utc_now
 from tenantry.declared import Declaration, load
+from tenantry.locks import NoLock
 from tenantry.rotation import Outcome, RotationRequest, RotationRun
 from tenantry.systems.systems import Systems
 

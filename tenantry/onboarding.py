@@ -80,6 +80,7 @@ def onboard_many(
     planned: Sequence[Outcome],
     lock: Lock,
     finished: Callable[[Outcome], None] = lambda outcome: None,
+    confirm: Callable[[Plan], None] = lambda plan: None,
 ) -> None:
     """Bring teams to their declared state, many at once. One team's failure does not affect the others.
 
@@ -92,6 +93,8 @@ def onboard_many(
         planned: the plan of each team, in the same order.
         lock: keeps other processes from changing these teams.
         finished: called with each team's outcome as soon as it is known, from many threads.
+        confirm: called with each team's final plan before its first change. If it raises, nothing is
+            changed for that team, and its outcome has the error.
 
     Raises:
         TenantryError: the lock could not be taken. Teams for which `finished` was not called were not
@@ -117,7 +120,7 @@ def onboard_many(
                 finished(replace(outcome, plan=first))
             else:
                 own = _without_shared_of_others(outcome, first)
-                finished(_apply(systems, own, observed, lock))
+                finished(_apply(systems, own, observed, lock, confirm))
 
         map_concurrently(onboard_one, work)
 
@@ -131,11 +134,18 @@ def _without_shared_of_others(outcome: Outcome, first: Plan | None) -> Outcome:
     return replace(outcome, plan=replace(outcome.plan, changes=tuple(own)))
 
 
-def _apply(systems: Systems, outcome: Outcome, observed: Observed, lock: Lock) -> Outcome:
+def _apply(
+    systems: Systems,
+    outcome: Outcome,
+    observed: Observed,
+    lock: Lock,
+    confirm: Callable[[Plan], None],
+) -> Outcome:
     done: list[Change] = []
     assert outcome.plan is not None
     error = None
     try:
+        confirm(outcome.plan)
         apply_stages(systems, outcome.plan, observed, lock=lock, report=done.append)
         refuse(outcome.plan)
     except Exception as failure:  # noqa: BLE001 one team's failure, whatever it is

@@ -7,12 +7,12 @@ from uuid import uuid4
 import pytest
 
 from tenantry.errors import SystemUnavailable
+from tenantry.locks import NoLock
 from tenantry.onboarding import onboard, onboard_many, plan_all
 from tenantry.outcomes import Outcome
 from tests.support.crash import MOMENTS, Check, Crash, Driver, Procedure
 from tests.support.harness import PLATFORM, REALM, SHOP, Bench, Data
 from tests.support.invariants import assert_in_sync, others
-from tests.support.locks import NoLock
 from tests.support.wire import Kill, Killed, Moment, Wire
 
 pytestmark = pytest.mark.demand("robust", "all of tests/core/test_crash.py")

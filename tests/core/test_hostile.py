@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from tenantry import checks, drift, onboarding
+from tenantry.locks import NoLock
 from tenantry.outcomes import Outcome
 from tenantry.rotation import rotate
 from tenantry.systems.credentials.pairs import PREVIOUS, ROBOT, SINCE, UNTIL
 from tenantry.systems.systems import Systems
 from tests.support.harness import Bench, Data
-from tests.support.locks import NoLock
 from tests.support.rotation_harness import ROTATED, order, pass_time
 
 pytestmark = [

@@ -14,12 +14,12 @@ from tenantry.drift import Report
 from tenantry.drift.history import History
 from tenantry.drift.reports import FILES, write
 from tenantry.errors import DeclarationError, SystemUnavailable, TenantryError
+from tenantry.locks import NoLock
 from tenantry.systems.kubernetes.client import KubernetesClient
 from tenantry.systems.settle import connect, settle
 from tenantry.systems.systems import Systems
 from tests.support.harness import Bench, Data, connections, environment, granted, ids
 from tests.support.harness import write as declare
-from tests.support.locks import NoLock
 
 pytestmark = pytest.mark.demand(
     "reality", "a faulty file stops its own team only: onboarding, drift, conflicts, claims"

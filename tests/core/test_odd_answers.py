@@ -10,6 +10,7 @@ import pytest
 from tenantry import checks, drift, onboarding
 from tenantry.answers import not_understood
 from tenantry.errors import TenantryError, as_tenantry_error
+from tenantry.locks import NoLock
 from tenantry.outcomes import Outcome
 from tests.checks.faults import prepare as prepare_platform
 from tests.core.odd_answers import CHANGES, OddAnswers, Place
@@ -17,7 +18,6 @@ from tests.drift.extras import provider
 from tests.drift.watch import DATA, PLATFORM, SHOP
 from tests.support.harness import Bench, Prepare
 from tests.support.issuer_harness import IssuerBench
-from tests.support.locks import NoLock
 from tests.support.migration_crash import MigrationSnapshot
 from tests.support.migration_harness import MigrationBench
 from tests.support.rotation_harness import ROTATED, pass_time, run

@@ -18,9 +18,9 @@ from tasks import connections, step
 from tasks import onboarding as tasks
 from tasks.lock_limits import quick_client
 from tenantry.errors import SystemUnavailable
+from tenantry.locks import NoLock
 from tenantry.walk import Walk, observe_owners
 from tests.support.harness import SHOP, Bench, write
-from tests.support.locks import NoLock
 
 
 class Regained(NoLock):

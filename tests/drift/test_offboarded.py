@@ -3,10 +3,10 @@
 import pytest
 
 from tenantry import drift
+from tenantry.locks import NoLock
 from tenantry.offboarding import revoke
 from tests.drift.watch import DATA, PLATFORM, SHOP, Watched, remediate
 from tests.support.harness import Data
-from tests.support.locks import NoLock
 
 pytestmark = pytest.mark.demand(
     "lifecycle", "drift: what should be revoked and is not, and teams that vanished"

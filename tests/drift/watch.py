@@ -7,10 +7,10 @@ from typing import Any, Self
 from tenantry import declared, drift
 from tenantry.drift import Detected, Order, Remediate, Remediated, Remedy, Report, SystemName
 from tenantry.errors import ChangedMeanwhile
+from tenantry.locks import NoLock
 from tenantry.systems.systems import Systems
 from tests.drift.extras import provider
 from tests.support.harness import REALM, Bench, Data, connections
-from tests.support.locks import NoLock
 
 SHOP: Data = {
     "name": "shop",

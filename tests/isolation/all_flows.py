@@ -9,6 +9,7 @@ from typing import Any
 from tenantry import declared, drift, onboarding
 from tenantry.declared import Declaration
 from tenantry.errors import TenantryError
+from tenantry.locks import NoLock
 from tenantry.outcomes import Outcome
 from tenantry.resources import PLATFORM
 from tenantry.rotation import RotationRequest, rotate
@@ -16,7 +17,6 @@ from tenantry.sandbox import Sandbox
 from tenantry.systems.settle import connect
 from tenantry.systems.systems import Systems
 from tests.support.harness import connections
-from tests.support.locks import NoLock
 
 
 @dataclass

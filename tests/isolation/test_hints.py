@@ -9,6 +9,7 @@ import pytest
 
 from tenantry import declared, drift
 from tenantry.errors import NotOurs
+from tenantry.locks import NoLock
 from tenantry.plan import Plan
 from tenantry.rotation import Outcome, RotationRequest, rotate
 from tenantry.systems.harbor.client import HarborClient
@@ -26,7 +27,6 @@ from tests.isolation.mallory import (
     secret,
 )
 from tests.support.harness import Bench, Data, connections
-from tests.support.locks import NoLock
 from tests.support.rotation_harness import clear_faults, inject_fault, pass_time, robots
 
 pytestmark = pytest.mark.demand("isolation", "all of tests/isolation/test_hints.py")

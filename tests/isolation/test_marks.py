@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tenantry import drift
 from tenantry.declared.adopt import adopt_all
+from tenantry.locks import NoLock
 from tenantry.marks import MARK, Mark, parse, read
 from tenantry.rotation import rotate
 from tenantry.sandbox import Sandbox
@@ -19,7 +20,6 @@ from tenantry.systems.holders import Holders
 from tenantry.systems.kubernetes.namespaces import HOSTS
 from tenantry.systems.systems import Systems
 from tests.support.harness import ADOPTING, Bench, actions, connections, ids
-from tests.support.locks import NoLock
 from tests.support.rotation_harness import order
 
 pytestmark = pytest.mark.demand("isolation", "all of tests/isolation/test_marks.py")

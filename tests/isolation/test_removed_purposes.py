@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from tenantry import drift
+from tenantry.locks import NoLock
 from tenantry.rotation import Outcome, RotationRequest, rotate
 from tests.support.crash import Driver
 from tests.support.harness import Bench, Data
-from tests.support.locks import NoLock
 from tests.support.rotation_harness import enabled, pass_time, robots
 
 pytestmark = pytest.mark.demand("isolation", "a removed purpose is retired with overlap")

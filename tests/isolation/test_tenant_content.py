@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tenantry import checks, drift, onboarding
+from tenantry.locks import NoLock
 from tenantry.outcomes import Outcome
 from tenantry.plan import Plan
 from tenantry.rotation import RotationRequest, rotate
@@ -25,7 +26,6 @@ from tests.isolation.mallory import MALLORY, SLUG, begin, others
 from tests.sandbox.calls import Caller
 from tests.support.crash import Snapshot
 from tests.support.harness import REALM, Bench
-from tests.support.locks import NoLock
 from tests.support.rotation_harness import pass_time
 from tests.support.wire import no_delays
 

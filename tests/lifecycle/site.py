@@ -12,10 +12,10 @@ from tenantry.connections import Connections
 from tenantry.declared import load
 from tenantry.drift import Report
 from tenantry.errors import SystemUnavailable
+from tenantry.locks import NoLock
 from tenantry.outcomes import Outcome
 from tenantry.systems.systems import Systems
 from tests.support.harness import REALM
-from tests.support.locks import NoLock
 
 _TRIES = 3
 

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from tenantry.declared import Declaration, Platform
 from tenantry.drift import Finding
 from tenantry.importing import Imported
+from tenantry.locks import NoLock
 from tenantry.rotation import RotationRequest, rotate
 from tenantry.systems.systems import Systems
 from tests.lifecycle.round_trip import import_site
@@ -19,7 +20,6 @@ from tests.lifecycle.site import Site, changes_by_action
 from tests.rotation.pullers import STEP, Pullers, attached, builds, secret
 from tests.support.demands import Figure
 from tests.support.harness import Bench, FaultySandbox, connections, prepare
-from tests.support.locks import NoLock
 from tests.support.otomi import ARGOCD, PURPOSES, SECRETS, Otomi, OtomiTeam, regular
 
 pytestmark = pytest.mark.timeout(1800)

@@ -13,13 +13,13 @@ import pytest
 
 from tenantry.calls import utc_now
 from tenantry.declared import Declaration, Platform
+from tenantry.locks import NoLock
 from tenantry.rotation import RotationRequest, rotate
 from tenantry.systems.systems import Systems
 from tests.lifecycle.round_trip import import_site
 from tests.lifecycle.site import Site, changes_by_action
 from tests.support.addresses import given
 from tests.support.demands import Figure
-from tests.support.locks import NoLock
 from tests.support.otomi import Otomi, OtomiTeam, regular
 
 pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.timeout(1800)]

@@ -19,13 +19,13 @@ from tenantry.declared.types import Model
 from tenantry.drift import Finding
 from tenantry.drift.findings import RULE
 from tenantry.errors import NotOurs
+from tenantry.locks import NoLock
 from tenantry.outcomes import Outcome
 from tenantry.systems.kubernetes.record import RECORD
 from tests.drift.extras import provider
 from tests.support.crash import Driver
 from tests.support.harness import Bench, Data, granted
 from tests.support.kubectl import Kubectl
-from tests.support.locks import NoLock
 from tests.support.rotation_harness import add_namespace, order, pass_time, run
 
 ROOT = Path(__file__).parents[2]

@@ -8,6 +8,7 @@ import pytest
 
 from tenantry import offboarding
 from tenantry.errors import TenantryError
+from tenantry.locks import NoLock
 from tenantry.onboarding import onboard
 from tenantry.rotation import rotate
 from tests.offboarding.land import bystanders, process, revoke, shop
@@ -19,7 +20,6 @@ from tests.support.invariants import (
     assert_in_sync,
     assert_nothing_to_do,
 )
-from tests.support.locks import NoLock
 from tests.support.rotation_harness import enabled, order, pass_time, robots, run
 from tests.support.wire import Kill, Killed, Moment, Wire, no_delays, one_worker
 

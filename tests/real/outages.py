@@ -28,6 +28,7 @@ from tasks.step import DELAYS, RETRIED
 from tenantry import declared, drift, onboarding, rotation
 from tenantry.connections import Connections, HarborAccount
 from tenantry.errors import TenantryError
+from tenantry.locks import NoLock
 from tenantry.migration import report
 from tenantry.migration.inspect_issuer import find_issuers
 from tenantry.migration.options import Options as MigrationOptions
@@ -43,7 +44,6 @@ from tests.real.test_migration import give_rights
 from tests.sandbox.calls import Caller
 from tests.support.addresses import Given, given
 from tests.support.harness import FaultySandbox, connections, prepare, write
-from tests.support.locks import NoLock
 from tests.support.wire import Wire
 
 _MOST_RUNS = 6

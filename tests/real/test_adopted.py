@@ -17,6 +17,7 @@ import pytest
 
 from tenantry.connections import Connections, HarborAccount
 from tenantry.declared import Team, load
+from tenantry.locks import NoLock
 from tenantry.onboarding import onboard
 from tenantry.plan import Plan
 from tenantry.rotation import Outcome, RotationRequest, rotate
@@ -25,7 +26,6 @@ from tenantry.systems.systems import Systems
 from tests.real.servers.given import remove_from_harbor
 from tests.support.addresses import GivenHarbor
 from tests.support.harness import connections, granted, prepare, write
-from tests.support.locks import NoLock
 
 pytestmark = [
     pytest.mark.real,

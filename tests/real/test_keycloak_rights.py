@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from tenantry import checks, declared, drift, onboarding
 from tenantry.connections import KeycloakAccount
 from tenantry.errors import SystemRefused, TenantryError
+from tenantry.locks import NoLock
 from tenantry.migration import report
 from tenantry.migration.options import Options
 from tenantry.rotation import RotationRequest as Rotation
@@ -24,7 +25,6 @@ from tests.drift.watch import remediate
 from tests.real.conftest import Keycloak
 from tests.real.lab_harbor import LabHarbor
 from tests.real.migration_lab import MigrationLab
-from tests.support.locks import NoLock
 from tests.support.migration_harness import OLD
 
 pytestmark = [

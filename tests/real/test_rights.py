@@ -15,6 +15,7 @@ import pytest
 from tenantry import checks, drift, offboarding, onboarding
 from tenantry.connections import Cluster as ClusterAccount
 from tenantry.errors import TenantryError
+from tenantry.locks import NoLock
 from tenantry.migration.inspect_issuer import _mesh_notices
 from tenantry.outcomes import Outcome
 from tenantry.rotation import RotationRequest, rotate
@@ -32,7 +33,6 @@ from tests.real.rights_lab import (
     wait_until,
 )
 from tests.support.harness import prepare
-from tests.support.locks import NoLock
 
 pytestmark = [
     pytest.mark.real,

@@ -19,6 +19,7 @@ import pytest
 from tenantry.connections import Cluster as ClusterAccount
 from tenantry.connections import Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import Team, load
+from tenantry.locks import NoLock
 from tenantry.onboarding import onboard
 from tenantry.plan import Plan
 from tenantry.rotation import Outcome, RotationRequest, rotate
@@ -31,7 +32,6 @@ from tests.real.servers.given import remove_from_cluster
 from tests.sandbox.calls import Caller
 from tests.support.harness import prepare, write
 from tests.support.images import image, push
-from tests.support.locks import NoLock
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 

@@ -10,13 +10,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tenantry import drift
 from tenantry.declared import Team
-from tenantry.locks import Lock
+from tenantry.locks import Lock, NoLock
 from tenantry.onboarding import onboard
 from tenantry.rotation.pair import NotOnboarded
 from tenantry.systems.systems import Systems
 from tests.support.crash import MOMENTS, Snapshot
 from tests.support.harness import Bench, Data
-from tests.support.locks import Mutex, NoLock
+from tests.support.locks import Mutex
 from tests.support.rotation_harness import logins, order, pairs_are_in_order, pass_time, robots, run
 from tests.support.wire import Kill, Killed, Moment, Wire, no_delays, one_worker
 

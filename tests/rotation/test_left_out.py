@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from tenantry import declared
+from tenantry.locks import NoLock
 from tenantry.rotation import Outcome, rotate
 from tenantry.systems.credentials.pairs import ROBOT
 from tenantry.systems.harbor.client import HarborClient
 from tenantry.systems.settle import connect
 from tenantry.systems.systems import Systems
 from tests.support.harness import Bench, Prepare, connections
-from tests.support.locks import NoLock
 from tests.support.rotation_harness import (
     SHOP,
     SPREAD_OUT,

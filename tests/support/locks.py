@@ -3,19 +3,7 @@
 import threading
 from collections.abc import Callable
 
-
-class NoLock:
-    """A lock for tests in which one process runs."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def hold(self) -> None:
-        """Do nothing: this lock is never lost."""
-
-    def check(self) -> None:
-        """Do nothing: this lock is never lost."""
+from tenantry.locks import NoLock
 
 
 class Mutex(NoLock):

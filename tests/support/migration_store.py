@@ -5,9 +5,9 @@ from typing import Any, TypeVar
 
 from tenantry.declared.edit import edit
 from tenantry.files import FolderStore
+from tenantry.locks import NoLock
 from tenantry.migration.machine import Migration
 from tenantry.systems.systems import Systems
-from tests.support.locks import NoLock
 
 M = TypeVar("M", bound=Migration)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from tenantry.locks import Lock
+from tenantry.locks import Lock, NoLock
 from tenantry.plan import Plan
 from tenantry.rotation import Outcome, RotationRequest, rotate
 from tenantry.sandbox.harbor.model import Robot
@@ -16,7 +16,6 @@ from tenantry.systems.systems import Systems
 from tests.sandbox.calls import Caller
 from tests.support.harness import Bench, Data, granted
 from tests.support.images import image, push
-from tests.support.locks import NoLock
 
 ROTATED: Data = {"max_age_days": 20}
 SHOP: Data = {

@@ -11,6 +11,7 @@ from tenantry import checks, declared, drift
 from tenantry.declared import Declaration
 from tenantry.drift.findings import Finding
 from tenantry.errors import DeclarationError, NotOurs
+from tenantry.locks import NoLock
 from tenantry.rotation import Outcome as Rotated
 from tenantry.rotation import rotate
 from tenantry.systems.settle import connect
@@ -18,7 +19,6 @@ from tenantry.systems.systems import Systems
 from tenantry.welcome import guide
 from tests.support.harness import PLATFORM, REALM, Bench, Data, Prepare, connections, granted
 from tests.support.invariants import assert_in_sync
-from tests.support.locks import NoLock
 from tests.support.rotation_harness import (
     ROTATED,
     all_work,

@@ -14,6 +14,7 @@ from rich.console import Console
 from tenantry import explain
 from tenantry.declared import Team
 from tenantry.errors import ChangedMeanwhile, NotEffective, SystemRefused, SystemUnavailable
+from tenantry.locks import NoLock
 from tenantry.onboarding import onboard, onboard_many, plan_all
 from tenantry.outcomes import Outcome
 from tenantry.plan import Change, Plan
@@ -22,7 +23,6 @@ from tenantry.sandbox import Sandbox
 from tenantry.systems.harbor.kinds import PROJECT
 from tenantry.walk import apply_stages
 from tests.support.harness import PLATFORM, REALM, SHOP, Bench, Data, actions, ids
-from tests.support.locks import NoLock
 
 Record = Callable[[str, object], None]
 
