@@ -9,9 +9,9 @@ READY := $(VENV)/.ready
 # Prefect anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-long test-real lint schema show-onboard show-real show-robust show-drift \
+.PHONY: setup demo test test-long test-real lint schema docs show-onboard show-real show-robust show-drift \
         show-rotate show-platform show-migrate show-reality show-isolation show-lifecycle \
-        show-structure mutants clean
+        show-structure show-operate mutants clean
 
 setup: $(READY)
 
@@ -47,6 +47,11 @@ lint: setup
 schema: setup
 	$(BIN)/python -m tenantry.declared.schema docs/schema
 	$(BIN)/python -m tenantry.drift.reports.schema docs/schema
+
+# Builds the site of the documentation into .site/html. A broken link, a missing anchor, or a page that is
+# not in the navigation is an error.
+docs: setup
+	$(BIN)/python -m docs.site
 
 # Each prints a line for each demand of an acceptance suite; docs/testing.md describes them.
 show-onboard: setup
@@ -84,10 +89,13 @@ show-lifecycle: setup
 show-structure: setup
 	$(BIN)/python -m pytest --show structure $(ARGS)
 
+show-operate: setup
+	$(BIN)/python -m pytest --show operate $(ARGS)
+
 # Cosmic Ray, which makes the mutants, is installed for this only.
 mutants: setup
 	$(BIN)/uv sync --quiet --locked --inexact --extra sandbox --group mutants --python $(BIN)/python
 	$(BIN)/python -m tests.mutants run $(ARGS)
 
 clean:
-	rm -rf $(VENV) .mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .mutants .site .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -42,6 +42,7 @@ SUITES = {
     "isolation": "Isolation of tenants",
     "lifecycle": "The whole life of a team",
     "structure": "Structure of the code",
+    "operate": "Operation for years",
 }
 TIMEOUT = 3600.0
 """Seconds for a test whose time is not limited by a marker: with `--whole`, some take long."""

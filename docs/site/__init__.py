@@ -1,0 +1,1 @@
+"""The documentation as a site, and the generated tables of its reference."""
