@@ -45,8 +45,8 @@ def offboard_team(
             project with images is kept.
         remove_adopted: Let the removal delete resources that existed before Tenantry and were adopted,
             too.
-        grace_days: Days until the removal. Within them, onboard-team with the name of the team restores
-            everything.
+        grace_days: Number of days until the removal. Until then, onboard-team with the name of the team
+            restores everything.
         dry_run: Show what would be revoked, without changes.
         platform: Name of the Platform block.
     """

@@ -111,7 +111,13 @@ def request_approval(question: Markdown, plan: str, *, patience: int = DAY) -> s
         plan,
         days,
     )
-    text = markdown("{}\n\nPlan {}. It can be approved within {}.", question, code(plan), days)
+    text = markdown(
+        "To apply plan {}, turn on *Approve* below. Otherwise it is rejected. It can be approved within "
+        "{}.\n\n{}",
+        code(plan),
+        days,
+        question,
+    )
     form = _form(plan).with_initial_data(description=text)
     try:
         with needed("suspend the flow run"):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from tasks.pages import artifact_key, publish_pages
@@ -11,13 +12,14 @@ from tenantry.declared.offboarding import Offboarding
 from tenantry.errors import TenantryError
 from tenantry.offboarding.plan import Deletion, Kept, RemovalPlan, Removed, Revoked
 from tenantry.plan import Change
-from tenantry.resources import Id
 from tenantry.systems.harbor.kinds import PROJECT
 from tenantry.text import Markdown, code, joined, markdown
 from tenantry.wording import count
 
 Step = Literal["recorded", "revoked", "approved", "removed", "blocked", "archived", "restored"]
 _SHOWN = 200
+_SHOWN_FOR_APPROVAL = 50
+"""The most lines of a list in an approval: the dialog of the UI is small."""
 
 
 def emit_step(step: Step, team: str, **payload: Any) -> None:
@@ -66,22 +68,28 @@ def changes(found: Iterable[Change]) -> Markdown:
     return _list(markdown("- {} {} {} {}", each.action, *each.id.parts) for each in found)
 
 
-def kept(found: Iterable[Kept]) -> Markdown:
+def kept(found: Iterable[Kept], most: int = _SHOWN) -> Markdown:
     """Return what is left as a list, with the reasons."""
-    return _list(markdown("- {} {} {}: {}", *each.id.parts, each.reason) for each in found)
+    lines = (markdown("- {} {} {}: {}", *each.id.parts, each.reason) for each in found)
+    return _list(lines, most)
 
 
-def resources(found: Iterable[tuple[Id, str]]) -> Markdown:
-    """Return resources as a list, each with a note."""
-    return _list(
-        markdown("- {} {} {}{}", *id.parts, f" ({note})" if note else "") for id, note in found
+def removals(found: Iterable[Deletion], most: int = _SHOWN) -> Markdown:
+    """Return removed resources as a list, each with its note. Repositories are listed by `images`."""
+    lines = (
+        markdown("- {} {} {} ({})", *each.id.parts, each.note)
+        if each.note
+        else markdown("- {} {} {}", *each.id.parts)
+        for each in found
+        if not each.is_image
     )
+    return _list(lines, most)
 
 
-def _list(lines: Iterator[Markdown]) -> Markdown:
+def _list(lines: Iterator[Markdown], most: int = _SHOWN) -> Markdown:
     found = list(lines)
-    more = len(found) - _SHOWN
-    shown = found[:_SHOWN] + [markdown("- … and {} more", more)] * (more > 0)
+    more = len(found) - most
+    shown = found[:most] + [markdown("- … and {} more", more)] * (more > 0)
     return joined("\n", shown) if shown else markdown("Nothing.")
 
 
@@ -165,12 +173,14 @@ def removal_page(each: TeamRemoval) -> Markdown:
             code(each.record.by),
             code(plan.digest),
         ),
-        markdown("## {}\n\n{}", "Removed" if result else "To remove", resources(_noted(removed))),
-        markdown("## Kept\n\n{}", kept(left)),
     ]
     if plan.repositories:
-        what = "Images, which are deleted" if plan.delete_images else "Images, which are kept"
-        parts.append(markdown("## {}\n\n{}", what, images(plan)))
+        heading = _images_in_short(plan)
+        parts.append(markdown("## Images\n\n{}\n\n{}", heading, images(plan)))
+    parts += [
+        markdown("## {}\n\n{}", "Removed" if result else "To remove", removals(removed)),
+        markdown("## Kept\n\n{}", kept(left)),
+    ]
     if result and result.blocked:
         blocked = _list(markdown("- {}", str(part)) for part in result.blocked)
         parts.append(markdown("## Blocked\n\n{}", blocked))
@@ -179,56 +189,59 @@ def removal_page(each: TeamRemoval) -> Markdown:
     return joined("\n\n", parts)
 
 
-def _noted(found: Iterable[Deletion]) -> Iterator[tuple[Id, str]]:
-    for each in found:
-        yield each.id, each.note
-
-
-def images(plan: RemovalPlan) -> Markdown:
+def images(plan: RemovalPlan, most: int = _SHOWN) -> Markdown:
     """Return the repositories of a plan as a list, with tags, size and last pull."""
-    return _list(
+    lines = (
         markdown(
-            "- {}: {} ({}), {}, last pull {}",
+            "- {}: {} ({}), {}, last pull: {}",
             code(each.name),
             count(each.artifacts, "artifact"),
             ", ".join(each.tags[:10]) + (" …" if len(each.tags) > 10 else "") or "no tags",
             size_text(each.size),
-            each.last_pull or "never",
+            _time_text(each.last_pull) or "never",
         )
         for each in plan.repositories
     )
+    return _list(lines, most)
+
+
+def _time_text(time: str) -> str:
+    """Return a time of Harbor for people, such as `2026-11-30 19:26 UTC`."""
+    try:
+        return f"{datetime.fromisoformat(time).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    except ValueError:
+        return time
 
 
 def question(planned: Sequence[TeamRemoval]) -> Markdown:
     """Return what a person approves: the removal of these teams."""
     parts = [
         markdown(
-            "**Remove {}. This cannot be undone.** All details are in the artifacts *removal-…*.",
+            "**Remove {}. This cannot be undone.** The tab *Artifacts* of this run has a page for each "
+            "team, *removal-TEAM*, with complete lists.",
             joined(", ", (code(each.name) for each in planned)),
         )
     ]
     for each in planned:
         if plan := each.plan:
-            parts.append(
-                markdown(
-                    "### {}\n\n{} to remove, {} kept. Images {}.\n\n{}",
-                    each.name,
-                    count(len(plan.removed), "resource"),
-                    len(plan.kept),
-                    _images_in_short(plan),
-                    resources(_noted(plan.removed)),
-                )
-            )
+            parts.append(markdown("### {}\n\n{}", each.name, _images_in_short(plan)))
+            if plan.deletes_images:
+                parts.append(images(plan, _SHOWN_FOR_APPROVAL))
+            parts.append(markdown("**Remove:**\n\n{}", removals(plan.removed, _SHOWN_FOR_APPROVAL)))
+            if plan.kept:
+                parts.append(markdown("**Keep:**\n\n{}", kept(plan.kept, _SHOWN_FOR_APPROVAL)))
     return joined("\n\n", parts)
 
 
-def _images_in_short(plan: RemovalPlan) -> str:
+def _images_in_short(plan: RemovalPlan) -> Markdown:
+    """Return in one sentence what happens to the images."""
     if not plan.repositories:
-        return "do not exist"
+        return markdown("The project has no images.")
     amount = count(len(plan.repositories), "repository", "repositories")
     size = size_text(sum(each.size for each in plan.repositories))
-    how = "are deleted" if plan.delete_images else "are kept with their project"
-    return f"{how}: {amount}, {size}"
+    if plan.deletes_images:
+        return markdown("**All images are deleted**: {}, {}.", amount, size)
+    return markdown("The images are kept with their project: {}, {}.", amount, size)
 
 
 def size_text(size: int) -> str:

@@ -108,7 +108,7 @@ def doubts(systems: Systems, planned: Sequence[TeamRemoval]) -> list[str]:
     most = state.platform.offboarding.max_teams(known)
     found = []
     if len(planned) > most:
-        found.append(f"the run removes {len(planned)} of {known} teams")
+        found.append(f"this run removes {len(planned)} of {known} teams")
     if vanished > most:
         found.append(f"{vanished} of {known} teams are not declared any more")
     return found
@@ -149,8 +149,8 @@ def _approve(
     question = report.question(planned)
     if why:
         question = markdown(
-            "**{}**, which is more than `offboarding.max_teams_percent` of platform.yaml allows without "
-            "an approval. Check that the declared state is complete.\n\n{}",
+            "**Check that the declared state is complete:** {}. That is more than "
+            "`offboarding.max_teams_percent` of platform.yaml allows without an approval.\n\n{}",
             joined(", and ", (markdown("{}", each) for each in why)),
             question,
         )

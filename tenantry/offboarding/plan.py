@@ -133,7 +133,7 @@ class RemovalPlan:
         (`is_approved`).
         """
         parts = sorted(each.fingerprint for each in self.removed if not each.is_image)
-        if self._deletes_images:
+        if self.deletes_images:
             bounds = zip(_BOUNDS, self._highest, strict=True)
             parts += [f"{prefix}{number}" for prefix, number in bounds]
         return "-".join(parts)
@@ -155,13 +155,14 @@ class RemovalPlan:
         parts = set(approved.split("-"))
         if any(each.fingerprint not in parts for each in self.removed if not each.is_image):
             return False
-        return not self._deletes_images or all(
+        return not self.deletes_images or all(
             any(_is_within(part, prefix, number) for part in parts)
             for prefix, number in zip(_BOUNDS, self._highest, strict=True)
         )
 
     @property
-    def _deletes_images(self) -> bool:
+    def deletes_images(self) -> bool:
+        """Whether it deletes repositories with their images."""
         return any(each.is_image for each in self.removed)
 
     @property
@@ -175,7 +176,7 @@ class RemovalPlan:
         yield f"remove team {self.team.name}"
         yield from (f"remove {each}" for each in self.removed)
         yield from (f"keep {each.id}" for each in self.kept)
-        if self._deletes_images:
+        if self.deletes_images:
             for images in self.repositories:
                 yield f"delete {images.name} up to {images.last_artifact}: {' '.join(images.tags)}"
 

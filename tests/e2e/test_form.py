@@ -4,15 +4,18 @@ Prefect 3.9.1 has two UIs. `/` opens the second, and links to the first still wo
 """
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 
+from tests.sandbox.calls import Caller
 from tests.support.approvals import wait_for_approval
 from tests.support.browser import answer_approval, open_approval, open_ui
+from tests.support.images import image, push
 
 pytestmark = [
     pytest.mark.e2e,
@@ -21,6 +24,7 @@ pytestmark = [
     pytest.mark.demand("reality", "all of tests/e2e/test_form.py", sample=True),
 ]
 
+UIS = pytest.mark.parametrize("ui", ["", "/v2"], ids=["V1", "V2"])
 PLATFORM = """name: test
 profiles:
   production:
@@ -148,3 +152,69 @@ def test_a_plan_is_approved_or_refused_in_the_ui(approve, bench, page):
     else:
         assert run["state"]["message"] == f"Ann rejected plan {plan}: it was not applied."
         assert file == f"name: shop\n{route}"
+
+
+def inputs(parent: Page | Locator) -> list[str]:
+    """Return the values of the text fields of a form, from top to bottom."""
+    return [field.input_value() for field in parent.locator("textarea").all()]
+
+
+@UIS
+@pytest.mark.demand("lifecycle", "the form of an import shows the defaults")
+def test_the_form_of_an_import_shows_the_defaults(ui, bench, page):
+    id = bench.platform.call("GET", "deployments/name/import-teams/import-teams")["id"]
+    page.goto(f"{bench.platform.url}{ui}/deployments/deployment/{id}/run")
+    page.get_by_text("{team} stands for the name of the team.").wait_for()
+    page.get_by_text("patterns (Optional)", exact=True).wait_for()
+    page.wait_for_timeout(3000)  # the form fills in the defaults
+
+    shown = inputs(page)
+    assert shown[0] == "team-{team}"
+    assert shown[-2:] == ["tenantry-import", "default"]
+    assert "Property is type" not in page.inner_text("body")
+
+
+@UIS
+@pytest.mark.demand(
+    "lifecycle", "the approval of a removal shows the images, what is kept, the hash"
+)
+def test_the_approval_of_a_removal_shows_what_is_deleted_and_kept(ui, bench, page):
+    for name in ("shop", "data"):
+        bench.declare(name)
+    run = bench.run("onboard-teams", scope="all")
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    harbor = bench.sandbox.addresses()["harbor"]
+    admin = Caller(harbor["url"], harbor["username"], harbor["password"])
+    for name in ("shop", "data"):
+        assert push(admin, f"team-{name}/web", image(name), "1.0").status_code == 201
+        parameters = {"team": name, "confirm": name, "grace_days": 0}
+        run = bench.run("offboard-team", **parameters, delete_images=name == "shop")
+        assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    id = bench.start("remove-offboarded-teams")
+    plan = wait_for_approval(bench, id).plan
+
+    dialog = open_approval(page, bench.platform.url, id, ui)
+
+    deleted = dialog.get_by_role("listitem").filter(has_text="team-shop/web")
+    deleted.wait_for()
+    assert re.fullmatch(
+        r"team-shop/web: 1 artifact \(1\.0\), \d+ B, last pull: never", deleted.inner_text().strip()
+    )
+    text = dialog.inner_text()
+    assert text.count("team-shop/web") == 1
+    assert "All images are deleted: 1 repository" in text
+    kept = "harbor project team-data: it contains 1 repository, and the images are to be kept"
+    assert kept in text
+    assert f"To apply plan {plan}, turn on Approve below." in text
+    assert plan in inputs(dialog)
+
+
+@UIS
+@pytest.mark.demand("lifecycle", "a wrong confirmation is explained at the run")
+def test_a_wrong_confirmation_is_explained_at_the_run(ui, bench, page):
+    run = bench.run("offboard-team", team="shop", confirm="shpo")
+
+    page.goto(f"{bench.platform.url}{ui}/runs/flow-run/{run['id']}")
+
+    message = "'confirm' is 'shpo', and must be the name of the team, 'shop'. Nothing was changed."
+    page.get_by_text(message).first.wait_for()

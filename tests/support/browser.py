@@ -32,20 +32,24 @@ def open_ui() -> Iterator[Page]:
             browser.close()
 
 
-def open_approval(page: Page, url: str, id: str) -> Locator:
+def open_approval(page: Page, url: str, id: str, ui: str = "/v2") -> Locator:
     """Open the dialog that resumes a suspended run, and return it.
 
     Args:
         page: a page of the browser.
         url: address of the Prefect server.
         id: the run's id.
+        ui: path of the UI; empty for the V1 UI.
     """
-    page.goto(f"{url}/v2/runs/flow-run/{id}")
-    page.locator("button:has(svg.lucide-ellipsis-vertical)").first.click()
-    page.get_by_role("menuitem", name="Resume").click()
+    page.goto(f"{url}{ui}/runs/flow-run/{id}")
+    if ui:
+        page.locator("button:has(svg.lucide-ellipsis-vertical)").first.click()
+        page.get_by_role("menuitem", name="Resume").click()
+    else:
+        page.get_by_role("button", name="Resume").click()
     dialog = page.get_by_role("dialog")
     if folder := os.environ.get("TENANTRY_TEST_SCREENSHOTS"):
-        dialog.get_by_label("Plan").wait_for()
+        dialog.locator("textarea").first.wait_for()
         page.screenshot(path=Path(folder) / f"approval-{id[:8]}.png")
     return dialog
 
