@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from prefect.blocks.core import Block
-from prefect.testing.standard_test_suites import BlockStandardTestSuite
+from prefect.testing.standard_test_suites.blocks import BlockStandardTestSuite
 from pydantic import SecretStr
 from ruamel.yaml import YAML
 
@@ -42,8 +42,8 @@ class TestStandard(BlockStandardTestSuite):
     def block(self, request: pytest.FixtureRequest) -> Any:
         return request.param
 
-    test_has_a_documentation_url = None
-    test_has_a_valid_image = None
+    test_has_a_documentation_url = None  # type: ignore[assignment]
+    test_has_a_valid_image = None  # type: ignore[assignment]
 
 
 def address(sandbox: FaultySandbox, system: str) -> dict[str, Any]:
@@ -267,7 +267,7 @@ def test_a_certificate_that_is_not_trusted_is_reported_at_once(sandbox: FaultySa
     content = kubeconfig(sandbox)
     del content["clusters"][0]["cluster"]["certificate-authority-data"]
     password = SecretStr(PASSWORD)
-    said = {
+    said: dict[str, Any] = {
         "harbor": HarborConnection(url=url, password=password),
         "keycloak": KeycloakConnection(url=url, password=password),
         "kubeconfig": cluster(content),

@@ -1,6 +1,5 @@
 """The Platform block: which blocks it names, and which faults it reports before any call."""
 
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -63,7 +62,7 @@ class Server:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     server = Server()
     monkeypatch.setattr(Block, "load", classmethod(lambda kind, name: server.load(kind, name)))
     monkeypatch.setattr("prefect.blocks.core.emit_event", lambda **event: None)

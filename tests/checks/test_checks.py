@@ -180,7 +180,7 @@ def test_the_old_robot_of_a_pair_may_expire(whole: Bench) -> None:
 def test_what_cannot_be_read_is_a_finding_and_the_rest_is_checked(whole: Bench) -> None:
     whole.sandbox.fault_for = lambda system, method, path: (
         403 if "virtualservices" in path else None
-    )  # type: ignore[method-assign]
+    )
     with whole.process() as systems:
         found = checks.check_all(systems)
     assert {finding.class_ for finding in found} == {"unreadable"}

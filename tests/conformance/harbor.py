@@ -25,8 +25,10 @@ class HarborCaller(Caller):
         super().__init__(url, name, password)
         self._made: list[str] = []
 
-    def __call__(self, method: str, path: str, headers: dict | None = None, **kwargs: Any) -> Any:
-        response: httpx.Response = super().__call__(method, path, headers, **kwargs)
+    def __call__(
+        self, method: str, path: str, headers: dict | None = None, **kwargs: Any
+    ) -> httpx.Response:
+        response = super().__call__(method, path, headers, **kwargs)
         if method == "POST" and response.status_code == 201 and "location" in response.headers:
             self._made.append(response.headers["location"].removeprefix(API))
         return response

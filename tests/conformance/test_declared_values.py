@@ -24,7 +24,9 @@ from tenantry.systems.kubernetes import namespaces, objects
 from tenantry.systems.kubernetes.client import KINDS
 from tenantry.systems.kubernetes.kinds import ROLE_BINDING
 from tests.conformance.harbor import HarborCaller
-from tests.declared.cases import HARBOR, KEYCLOAK, KUBERNETES, Case
+from tests.declared.cases import HARBOR, KEYCLOAK
+from tests.declared.kubernetes_cases import KUBERNETES
+from tests.declared.making import Case
 
 on_kubernetes = pytest.mark.confirmed("kubernetes 1.37.2")
 on_keycloak = pytest.mark.confirmed("keycloak 26.7.3")
@@ -115,7 +117,7 @@ def _namespace(content: dict[str, Any]) -> Namespace:
         parts["labels"] = _texts(parts["labels"])
     if "limits" in parts:
         amounts = {key: _texts(each) for key, each in parts["limits"].items()}
-        parts["limits"] = ContainerLimits.model_construct(**amounts)
+        parts["limits"] = ContainerLimits.model_construct(None, **amounts)
     if "network" in parts:
         parts["network"] = Network.model_construct(**parts["network"])
     return Namespace.model_construct(**parts)

@@ -7,6 +7,7 @@ ends by its time, one that outlives Harbor, and the moment for which a wrong pas
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
@@ -119,8 +120,8 @@ def test_a_cookie_jar_fails_at_its_second_write(caller: HarborCaller, harbor: Ha
     login = (harbor.username, harbor.password)
     bodies = [{"project_name": unique("conformance")} for _ in range(2)]
     try:
-        behind = {"verify": VERIFY, "headers": referer(harbor.url)}
-        with httpx.Client(base_url=harbor.url + API, auth=login, **behind) as jar:
+        url, headers = harbor.url + API, referer(harbor.url)
+        with httpx.Client(base_url=url, auth=login, verify=VERIFY, headers=headers) as jar:
             assert made(jar.post("/projects", json=bodies[0]))
             answer = jar.post("/projects", json=bodies[1])
             assert refused(answer, 403, NO_TOKEN)
@@ -346,7 +347,8 @@ def test_a_refused_login_is_a_401_without_a_body(local: HarborCaller) -> None:
     }
     form = {"principal": unique("nobody"), "password": "Wrong1234"}
     nobody = HarborCaller(local.url)
-    for body in ({"data": form}, {"data": form}, {"data": {}}, {"json": form}):
+    bodies: list[dict[str, Any]] = [{"data": form}, {"data": form}, {"data": {}}, {"json": form}]
+    for body in bodies:
         answer = nobody("POST", "/c/login", headers=sent, **body)
         assert (answer.status_code, answer.content) == (401, b"")
 

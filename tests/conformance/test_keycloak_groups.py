@@ -11,6 +11,8 @@ from keycloak.exceptions import (
     KeycloakPutError,
 )
 
+from tests.support.narrowing import present
+
 confirmed = pytest.mark.confirmed("keycloak 26.7.3")
 
 
@@ -29,7 +31,7 @@ def names(groups: Any) -> list[str]:
 
 @confirmed
 def test_top_level_groups_come_brief_and_without_children(admin: KeycloakAdmin) -> None:
-    team = admin.create_group({"name": "team-a", "attributes": {"mark": ["ours"]}})
+    team = present(admin.create_group({"name": "team-a", "attributes": {"mark": ["ours"]}}))
     admin.create_group({"name": "dev"}, parent=team)
     [brief] = raw(admin, "groups")
     assert set(brief) == {"id", "name", "path", "subGroupCount", "subGroups", "access"}
@@ -41,7 +43,7 @@ def test_top_level_groups_come_brief_and_without_children(admin: KeycloakAdmin) 
 
 @confirmed
 def test_a_search_is_a_substring_over_the_whole_tree_unless_exact(admin: KeycloakAdmin) -> None:
-    top = admin.create_group({"name": "team"})
+    top = present(admin.create_group({"name": "team"}))
     admin.create_group({"name": "team-a"})
     admin.create_group({"name": "my-team"}, parent=admin.create_group({"name": "other"}))
     found = raw(admin, "groups", search="team")
@@ -64,8 +66,10 @@ def test_pages_of_groups_are_by_name(admin: KeycloakAdmin) -> None:
 
 @confirmed
 def test_groups_are_found_by_an_attribute_in_the_whole_tree(admin: KeycloakAdmin) -> None:
-    team = admin.create_group({"name": "team", "attributes": {"mark": ["ours"]}})
-    child = admin.create_group({"name": "dev", "attributes": {"mark": ["theirs"]}}, parent=team)
+    team = present(admin.create_group({"name": "team", "attributes": {"mark": ["ours"]}}))
+    child = present(
+        admin.create_group({"name": "dev", "attributes": {"mark": ["theirs"]}}, parent=team)
+    )
     assert [group["id"] for group in raw(admin, "groups", q="mark:ours")] == [team]
     [found] = raw(admin, "groups", q="mark:theirs")
     assert (found["id"], [each["id"] for each in found["subGroups"]]) == (team, [child])
@@ -74,8 +78,8 @@ def test_groups_are_found_by_an_attribute_in_the_whole_tree(admin: KeycloakAdmin
 
 @confirmed
 def test_a_search_may_leave_out_what_is_above_and_the_count(admin: KeycloakAdmin) -> None:
-    team = admin.create_group({"name": "team"})
-    child = admin.create_group({"name": "dev"}, parent=team)
+    team = present(admin.create_group({"name": "team"}))
+    child = present(admin.create_group({"name": "dev"}, parent=team))
     [found] = raw(admin, "groups", search="dev", populateHierarchy="false")
     assert (found["id"], found["parentId"]) == (child, team)
     [top] = raw(admin, "groups", subGroupsCount="false")
@@ -96,14 +100,14 @@ def test_what_is_too_long_is_the_servers_error(admin: KeycloakAdmin, rep: dict) 
 @confirmed
 def test_255_characters_fit_and_an_empty_attribute_is_none(admin: KeycloakAdmin) -> None:
     rep = {"name": "x" * 255, "attributes": {"mark": ["x" * 255], "empty": []}}
-    made = admin.create_group(rep)
+    made = present(admin.create_group(rep))
     assert admin.get_group(made)["attributes"] == {"mark": ["x" * 255]}
 
 
 @pytest.mark.demand("real", "Keycloak: paging limits")
 @confirmed
 def test_children_stop_after_ten(admin: KeycloakAdmin) -> None:
-    team = admin.create_group({"name": "team"})
+    team = present(admin.create_group({"name": "team"}))
     for number in range(12):
         admin.create_group({"name": f"child-{number:02}"}, parent=team)
     assert len(raw(admin, f"groups/{team}/children")) == 10
@@ -115,7 +119,7 @@ def test_children_stop_after_ten(admin: KeycloakAdmin) -> None:
 
 @confirmed
 def test_names_are_taken_once_a_level(admin: KeycloakAdmin) -> None:
-    team = admin.create_group({"name": "team"})
+    team = present(admin.create_group({"name": "team"}))
     with pytest.raises(KeycloakPostError) as raised:
         admin.create_group({"name": "team"})
     assert raised.value.response_code == 409
@@ -132,8 +136,8 @@ def test_names_are_taken_once_a_level(admin: KeycloakAdmin) -> None:
 def test_a_deleted_group_takes_what_is_below_and_its_memberships_with_it(
     admin: KeycloakAdmin,
 ) -> None:
-    top = admin.create_group({"name": "team"})
-    below = admin.create_group({"name": "by-hand"}, parent=top)
+    top = present(admin.create_group({"name": "team"}))
+    below = present(admin.create_group({"name": "by-hand"}, parent=top))
     user = admin.create_user({"username": "alice", "enabled": True})
     for group in (top, below):
         admin.group_user_add(user, group)
@@ -150,8 +154,8 @@ def test_a_deleted_group_takes_what_is_below_and_its_memberships_with_it(
 
 @confirmed
 def test_renaming_a_group_moves_what_is_below(admin: KeycloakAdmin) -> None:
-    team = admin.create_group({"name": "team", "attributes": {"a": ["1"], "b": ["2"]}})
-    child = admin.create_group({"name": "dev"}, parent=team)
+    team = present(admin.create_group({"name": "team", "attributes": {"a": ["1"], "b": ["2"]}}))
+    child = present(admin.create_group({"name": "dev"}, parent=team))
     admin.update_group(team, {"name": "crew", "attributes": {"b": ["3"]}})
     assert admin.get_group(team)["attributes"] == {"b": ["3"]}
     assert admin.get_group_by_path("/crew/dev")["id"] == child
@@ -168,12 +172,12 @@ def test_renaming_a_group_moves_what_is_below(admin: KeycloakAdmin) -> None:
 @pytest.mark.demand("real", "Keycloak: paging limits")
 @confirmed
 def test_members_are_direct_and_stop_after_a_hundred(admin: KeycloakAdmin) -> None:
-    team = admin.create_group({"name": "team"})
+    team = present(admin.create_group({"name": "team"}))
     for number in range(101):
         admin.create_user({"username": f"user-{number:03}", "groups": ["/team"]})
     assert len(raw(admin, f"groups/{team}/members")) == 100
     assert len(admin.get_group_members(team)) == 101
-    user = admin.get_user_id("user-000")
+    user = present(admin.get_user_id("user-000"))
     assert names(admin.get_user_groups(user)) == ["team"]
     admin.group_user_add(user, team)
     admin.group_user_remove(user, team)
@@ -279,7 +283,7 @@ def test_links_are_not_checked_and_hide_without_their_provider(admin: KeycloakAd
 
 @confirmed
 def test_a_deleted_users_id_does_not_come_back(admin: KeycloakAdmin) -> None:
-    team = admin.create_group({"name": "team"})
+    team = present(admin.create_group({"name": "team"}))
     user = admin.create_user({"username": "alice", "groups": ["/team"]})
     admin.delete_user(user)
     assert admin.get_group_members(team) == []

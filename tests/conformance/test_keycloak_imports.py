@@ -8,6 +8,8 @@ import httpx
 import pytest
 from keycloak import KeycloakAdmin
 
+from tests.support.narrowing import present
+
 confirmed = pytest.mark.confirmed("keycloak 26.7.3")
 
 
@@ -168,7 +170,8 @@ def test_without_the_default_role_there_are_no_offline_tokens(admin: KeycloakAdm
     def token(name: str, scope: str) -> httpx.Response:
         form = {"grant_type": "password", "client_id": "app", "username": name}
         form |= {"password": "wonderland", "scope": scope}
-        url = f"{admin.connection.server_url.rstrip('/')}/realms/{realm}/protocol/openid-connect/token"
+        server = present(admin.connection.server_url).rstrip("/")
+        url = f"{server}/realms/{realm}/protocol/openid-connect/token"
         return httpx.post(url, data=form)
 
     assert (plain := token("ann", "openid")).status_code == 200, plain.text

@@ -1,5 +1,7 @@
 """Realms, and who gets which token from a Keycloak."""
 
+from typing import Any
+
 import httpx
 import jwt
 import pytest
@@ -11,6 +13,7 @@ from keycloak.exceptions import (
 )
 
 from tests.conformance.conftest import Keycloak, unique
+from tests.support.narrowing import present
 
 pytestmark = pytest.mark.demand("real", "Keycloak: tokens")
 
@@ -138,8 +141,8 @@ def test_the_groups_claim_follows_its_mapper(
     """Direct memberships only, as leaf names or paths, in the token the mapper names."""
     parent = admin.create_group({"name": "parent"})
     user = with_user(admin)
-    admin.group_user_add(user, admin.create_group({"name": "dev"}, parent=parent))
-    admin.group_user_add(user, admin.create_group({"name": "team-a"}))
+    admin.group_user_add(user, present(admin.create_group({"name": "dev"}, parent=parent)))
+    admin.group_user_add(user, present(admin.create_group({"name": "team-a"})))
     client = admin.create_client(
         {"clientId": "harbor", "secret": "word", "directAccessGrantsEnabled": True}
     )
@@ -158,7 +161,7 @@ def test_an_example_token_tells_what_a_user_would_get(
 ) -> None:
     """Without a password, and with the scopes that are asked for."""
     user = with_user(admin)
-    admin.group_user_add(user, admin.create_group({"name": "team-a"}))
+    admin.group_user_add(user, present(admin.create_group({"name": "team-a"})))
     client = admin.create_client({"clientId": "harbor"})
     admin.add_mapper_to_client(client, groups_mapper())
     path = f"admin/realms/{keycloak.realm}/clients/{client}/evaluate-scopes"
@@ -182,7 +185,8 @@ def test_userinfo_and_a_password_login(admin: KeycloakAdmin, keycloak: Keycloak)
     app = openid(keycloak, keycloak.realm, "app", "word")
     token = app.token("alice", "pass")
     assert set(token) >= {"access_token", "id_token", "refresh_token", "scope"}
-    assert app.userinfo(token["access_token"])["preferred_username"] == "alice"
+    user: Any = app.userinfo(token["access_token"])
+    assert user["preferred_username"] == "alice"
     app.logout(token["refresh_token"])
     with pytest.raises(KeycloakPostError, match="invalid_grant"):
         app.refresh_token(token["refresh_token"])
@@ -207,7 +211,7 @@ def test_a_disabled_client_gets_no_token_and_keeps_its_id_and_secret(
     with pytest.raises(KeycloakAuthenticationError) as raised:
         shop.token("alice", "pass")
     assert raised.value.response_code == 401
-    assert b'"error":"invalid_client"' in raised.value.response_body
+    assert b'"error":"invalid_client"' in present(raised.value.response_body)
     held = admin.get_client(made)
     assert (held["enabled"], held["secret"], held["clientId"]) == (False, secret, "shop")
     admin.update_client(made, held | {"enabled": True})

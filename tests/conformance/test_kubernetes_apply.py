@@ -1,10 +1,11 @@
 """Server-side apply : who owns which field."""
 
-import json
 from typing import Any
 
 import pytest
 from kubernetes import client
+
+from tests.support.narrowing import status_of
 
 pytestmark = pytest.mark.demand("real", "Kubernetes: server-side apply")
 
@@ -64,7 +65,7 @@ def test_what_others_own_is_a_conflict(core: Any, team: str) -> None:
     apply(core, team, {"a": "1", "b": "2"}, "first")
     with pytest.raises(client.ApiException) as raised:
         apply(core, team, {"a": "other"}, "second")
-    body = json.loads(raised.value.body)
+    body = status_of(raised.value)
     assert (body["code"], body["reason"]) == (409, "Conflict")
     assert body["message"] == 'Apply failed with 1 conflict: conflict with "first": .data.a'
     cause = {
@@ -76,7 +77,7 @@ def test_what_others_own_is_a_conflict(core: Any, team: str) -> None:
     with pytest.raises(client.ApiException) as raised:
         apply(core, team, {"a": "other", "b": "other"}, "second")
     expected = 'Apply failed with 2 conflicts: conflicts with "first":\n- .data.a\n- .data.b'
-    assert json.loads(raised.value.body)["message"] == expected
+    assert status_of(raised.value)["message"] == expected
 
 
 @pytest.mark.demand("real", "Kubernetes: ownership of fields and 409")
@@ -99,7 +100,7 @@ def test_an_empty_entry_makes_the_server_forget_all_owners(core: Any, team: str)
     assert (after.metadata.managed_fields, after.data) == (None, {"a": "1", "b": "2", "c": "3"})
     with pytest.raises(client.ApiException) as raised:
         apply(core, team, {"a": "other"}, "second")
-    message = json.loads(raised.value.body)["message"]
+    message = status_of(raised.value)["message"]
     expected = 'Apply failed with 1 conflict: conflict with "before-first-apply"'
     assert message.partition(" using ")[0].partition(": .")[0] == expected
     assert owners(apply(core, team, {"a": "1"}, "second")) == {
@@ -120,12 +121,12 @@ def test_equal_values_are_shared(core: Any, team: str) -> None:
 def test_an_empty_map_is_owned_though_nothing_is_kept(core: Any, team: str) -> None:
     made = apply(core, team, {}, "first", labels={})
     assert (made.data, made.metadata.labels) == (None, None)
-    fields = {"f:data": {}, "f:metadata": {"f:labels": {}}}
+    fields: dict[str, dict] = {"f:data": {}, "f:metadata": {"f:labels": {}}}
     assert owners(made) == {("first", "Apply"): fields}
     with pytest.raises(client.ApiException) as raised:
         apply(core, team, {}, "second")
     expected = 'Apply failed with 1 conflict: conflict with "first": .data'
-    assert json.loads(raised.value.body)["message"] == expected
+    assert status_of(raised.value)["message"] == expected
     filled = apply(core, team, {"a": "1"}, "first")
     assert (filled.data, owners(filled)) == (
         {"a": "1"},
@@ -167,7 +168,7 @@ def test_an_apply_for_an_object_that_is_gone_makes_none(core: Any, team: str) ->
             "c", team, applied, field_manager="tenantry", _content_type=APPLY
         )
     assert raised.value.status == 409
-    told = json.loads(raised.value.body)["message"]
+    told = status_of(raised.value)["message"]
     assert told == (
         f'Operation cannot be fulfilled on configmaps "c": uid mismatch: the provided object '
         f"specified uid {uid}, and no existing object was found"
@@ -217,7 +218,7 @@ def test_a_manager_has_to_be_named(core: Any, team: str) -> None:
     with pytest.raises(client.ApiException) as raised:
         core.patch_namespace(team, {"apiVersion": "v1", "kind": "Namespace"}, _content_type=APPLY)
     said = 'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for'
-    assert json.loads(raised.value.body)["message"].startswith(said)
+    assert status_of(raised.value)["message"].startswith(said)
     assert raised.value.status == 422
 
 
@@ -263,7 +264,7 @@ def test_ports_of_a_service_are_owned_one_by_one(core: Any, team: str) -> None:
     ]
     with pytest.raises(client.ApiException) as raised:
         expose("second", renamed=80)
-    field = json.loads(raised.value.body)["details"]["causes"][0]["field"]
+    field = status_of(raised.value)["details"]["causes"][0]["field"]
     assert field == '.spec.ports[port=80,protocol="TCP"].name'
     assert [port.name for port in expose("second", http=80).spec.ports] == ["http"]
 
@@ -271,8 +272,8 @@ def test_ports_of_a_service_are_owned_one_by_one(core: Any, team: str) -> None:
 @confirmed
 def test_strings_of_a_secret_do_not_take_dropped_keys_along(core: Any, team: str) -> None:
     def keep(key: str, **values: str) -> Any:
-        rep = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": key}, key: values}
-        rep["metadata"]["name"] = key.lower()
+        metadata = {"name": key.lower()}
+        rep = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, key: values}
         return core.patch_namespaced_secret(
             key.lower(), team, rep, field_manager="tenantry", _content_type=APPLY
         )
@@ -321,14 +322,14 @@ def test_what_a_schema_does_not_know_is_the_servers_error(
     with pytest.raises(client.ApiException) as raised:
         apply_policy(api, team, spec)
     assert raised.value.status == 500
-    assert "failed to create typed patch object" in json.loads(raised.value.body)["message"]
+    assert "failed to create typed patch object" in status_of(raised.value)["message"]
 
 
 @confirmed
 def test_a_plain_create_drops_what_the_schema_does_not_know(
     api: client.ApiClient, team: str
 ) -> None:
-    custom = client.CustomObjectsApi(api)
+    custom: Any = client.CustomObjectsApi(api)
     where = (*POLICIES, team, "authorizationpolicies")
     made = custom.create_namespaced_custom_object(*where, policy({"nonsense": 1, "rules": []}))
     assert made["spec"] == {"rules": []}

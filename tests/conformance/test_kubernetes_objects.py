@@ -1,7 +1,6 @@
 """Objects of a Kubernetes API server: what is kept, refused, defaulted, listed and ended."""
 
 import base64
-import json
 import ssl
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from kubernetes import client
 from kubernetes.dynamic import DynamicClient
 
 from tests.conformance.conftest import unique
+from tests.support.narrowing import as_body, present, status_of
 
 confirmed = pytest.mark.confirmed("kubernetes 1.37.2")
 
@@ -43,14 +43,14 @@ def with_account(core: Any, team: str) -> Any:
 
 
 def refusal(raised: pytest.ExceptionInfo[client.ApiException]) -> tuple[int, str, str]:
-    body = json.loads(raised.value.body)
+    body = status_of(raised.value)
     assert body["kind"] == "Status"
     assert body["code"] == raised.value.status
     return body["code"], body["reason"], body["message"]
 
 
 def details(raised: pytest.ExceptionInfo[client.ApiException]) -> dict[str, Any]:
-    return json.loads(raised.value.body)["details"]
+    return dict(status_of(raised.value)["details"])
 
 
 # Access and discovery
@@ -74,9 +74,10 @@ def test_the_version_is_for_everybody(api: client.ApiClient) -> None:
 @confirmed
 def test_the_meshs_kinds_and_the_usual_roles_are_there(api: client.ApiClient) -> None:
     definitions = client.ApiextensionsV1Api(api).list_custom_resource_definition()
-    names = {each.metadata.name for each in definitions.items}
+    names = {present(each.metadata).name for each in definitions.items}
     assert {"virtualservices.networking.istio.io", "httproutes.gateway.networking.k8s.io"} <= names
-    assert client.RbacAuthorizationV1Api(api).read_cluster_role("edit").metadata.name == "edit"
+    edit = client.RbacAuthorizationV1Api(api).read_cluster_role("edit")
+    assert present(edit.metadata).name == "edit"
 
 
 @pytest.mark.demand("real", "Kubernetes: the kinds used")
@@ -221,7 +222,7 @@ def test_a_limit_range_completes_itself(core: Any, team: str) -> None:
 @confirmed
 def test_a_network_policy_completes_itself(api: client.ApiClient, team: str) -> None:
     rep = {"metadata": {"name": "p"}, "spec": {"egress": [{"ports": [{"port": 53}]}]}}
-    made = client.NetworkingV1Api(api).create_namespaced_network_policy(team, rep)
+    made: Any = client.NetworkingV1Api(api).create_namespaced_network_policy(team, as_body(rep))
     assert made.spec.policy_types == ["Ingress", "Egress"]
     assert made.spec.egress[0].ports[0].protocol == "TCP"
 
@@ -237,7 +238,7 @@ def test_a_route_completes_itself(api: client.ApiClient, team: str) -> None:
             "rules": [{"backendRefs": [{"name": "b", "port": 80}]}],
         },
     }
-    custom = client.CustomObjectsApi(api)
+    custom: Any = client.CustomObjectsApi(api)
     where = ("gateway.networking.k8s.io", "v1", team, "httproutes")
     made = custom.create_namespaced_custom_object(*where, rep)
     [rule] = made["spec"]["rules"]
@@ -289,7 +290,7 @@ def test_a_role_binding_keeps_its_role(api: client.ApiClient, team: str) -> None
         "roleRef": {"kind": "ClusterRole", "name": "edit"},
         "subjects": [{"kind": "Group", "name": team}],
     }
-    made = rbac.create_namespaced_role_binding(team, rep)
+    made: Any = rbac.create_namespaced_role_binding(team, as_body(rep))
     assert made.subjects[0].api_group == made.role_ref.api_group == "rbac.authorization.k8s.io"
     with pytest.raises(client.ApiException) as raised:
         rbac.patch_namespaced_role_binding("b", team, {"roleRef": {"name": "admin"}})

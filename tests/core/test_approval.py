@@ -18,6 +18,7 @@ from tenantry.plan import Change, Plan
 from tenantry.resources import Id, Live, Observed, Resource
 from tenantry.systems.istio.kinds import VIRTUAL_SERVICE
 from tenantry.systems.kubernetes.kinds import NAMESPACE, ROLE_BINDING
+from tenantry.text import Markdown
 from tests.support.harness import write
 
 pytestmark = pytest.mark.demand(
@@ -42,7 +43,7 @@ def ask(monkeypatch: pytest.MonkeyPatch, given: dict[str, Any] | None) -> tuple[
         return None if given is None else wait_for_input(**given)
 
     monkeypatch.setattr(approval, "suspend_flow_run", suspend)
-    return request_approval("Much is deleted.", PLAN), forms[0]
+    return request_approval(Markdown("Much is deleted."), PLAN), forms[0]
 
 
 def test_the_form_says_what_each_field_is_and_shows_the_plans_hash(
@@ -90,7 +91,7 @@ def test_a_run_that_cannot_be_suspended_is_refused_with_a_remedy(
 
     monkeypatch.setattr(approval, "suspend_flow_run", suspend)
     with pytest.raises(NotApproved, match="Start it as a run of its deployment"):
-        request_approval("Much is deleted.", PLAN)
+        request_approval(Markdown("Much is deleted."), PLAN)
 
 
 def test_what_replaces_a_file_that_cannot_be_read_is_approved_as_a_whole(

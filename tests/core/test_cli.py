@@ -88,7 +88,12 @@ def test_plan_prints_json_for_programs(bench: Bench, run: Run) -> None:
     status, out, _ = run("plan", bench.folder, "--json", **environment(bench.sandbox))
     data, shop = json.loads(out)
     assert status == 2
-    nothing = {"changes": [], "refused": [], "waiting": [], "no_longer_declared": []}
+    nothing: dict[str, list] = {
+        "changes": [],
+        "refused": [],
+        "waiting": [],
+        "no_longer_declared": [],
+    }
     assert data == {"team": "data", **nothing}
     project = next(change for change in shop["changes"] if change["kind"] == "project")
     assert project == {

@@ -5,6 +5,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,7 @@ class ConcurrentRuns(RuleBasedStateMachine):
         interleaving = Interleaving(order.randrange)
         procedures: dict[str, Callable[[], object]] = {}
         for number, team in enumerate(singles):
-            procedures[f"run {number} for {team}"] = lambda team=team: self._one(interleaving, team)
+            procedures[f"run {number} for {team}"] = partial(self._one, interleaving, team)
         for number in range(batches):
             procedures[f"batch {number}"] = lambda: self._batch(interleaving)
         if by_hand:

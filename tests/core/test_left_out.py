@@ -15,6 +15,7 @@ from tenantry.drift.history import History
 from tenantry.drift.reports import FILES, write
 from tenantry.errors import DeclarationError, SystemUnavailable, TenantryError
 from tenantry.locks import NoLock
+from tenantry.outcomes import Outcome
 from tenantry.systems.kubernetes.client import KubernetesClient
 from tenantry.systems.settle import connect, settle
 from tenantry.systems.systems import Systems
@@ -35,7 +36,7 @@ SHOP: Data = {
 }
 DATA: Data = {"name": "data"}
 GRANTED = granted("shop", "thief", "one", "two", groups=["shoppers", "common"])
-FAULTS = {
+FAULTS: dict[str, str | bytes] = {
     "not YAML": "name: shop\nroutes: {",
     "not text": b"\xff\xfe\x00name",
     "an unknown field": "name: shop\ncolour: red\n",
@@ -97,7 +98,7 @@ def test_the_others_are_onboarded_and_nothing_of_the_team_is_touched(
 
     teams = systems.state.pick(None)
     planned = onboarding.plan_all(systems, teams)
-    outcomes = []
+    outcomes: list[Outcome] = []
     onboarding.onboard_many(systems, teams, planned, NoLock(), outcomes.append)
 
     assert {outcome.team: outcome.error for outcome in outcomes} == {"data": None, "third": None}
@@ -160,7 +161,7 @@ def test_a_team_keeps_all_that_it_has_while_its_file_of_another_name_gives_none(
     )
 
 
-INTRUDERS = {
+INTRUDERS: dict[str, tuple[Data, str]] = {
     "the group by its name": ({"group": "team-data"}, "the group 'team-data'"),
     "a group": ({"group": "shoppers"}, "the group 'shoppers'"),
     "a host": ({"routes": {"mine": ROUTE}}, "the host 'shop.example.com'"),
@@ -265,7 +266,7 @@ def test_a_system_that_cannot_be_read_is_not_called_again_for_each_claim(
     assert len(reads) <= 6, "at most once for each kind of claim"
 
 
-UNREAD = {
+UNREAD: dict[str, tuple[str, str, Data]] = {
     "the group": ("keycloak", "/groups", {"group": "shoppers"}),
     "the host": ("kubernetes", "/virtualservices", {"routes": {"mine": ROUTE}}),
     "the namespace": ("kubernetes", "/api/v1/namespaces", {"further_namespaces": {"x": {}}}),
@@ -483,7 +484,7 @@ def test_a_team_that_is_left_out_is_located_without_a_search_through_all_of_them
     folder = declare(tmp_path, *({"name": name, "colour": "red"} for name in names))
     state = declared.read(folder)
     located: list[str] = []
-    location = declared.LeftOut.location.fget
+    location = vars(declared.LeftOut)["location"].fget
     assert location is not None
 
     def counted(left_out: declared.LeftOut) -> declared.Location:

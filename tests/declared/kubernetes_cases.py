@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from tests.declared.making import (
+    LEGAL,
     block,
     ingress,
     labels,
@@ -127,7 +128,7 @@ KUBERNETES = [
     block("10.1.0.0/24"),
     block("10.1.0.5/32"),
     block("2001:DB8::/32"),
-    block("0.0.0.0/0", **{"except": ["10.0.0.0/8", "192.168.0.0/16"]}),
+    block("0.0.0.0/0", LEGAL, **{"except": ["10.0.0.0/8", "192.168.0.0/16"]}),
     block("10.1.0.0", f"cidr: '10.1.0.0': {CIDR}"),
     block("10.1.0.0/33", f"cidr: '10.1.0.0/33': {CIDR}"),
     unclear("10.1.0.0/024", "later; write 10.1.0.0/24, without leading zeros"),
@@ -159,7 +160,7 @@ KUBERNETES = [
     ),
     selector({"matchExpressions": [{"operator": "Exists"}]}, ".matchExpressions[0].key: is requ"),
     # Labels of a namespace
-    labels(**{"example.com/cost-centre": 42}),
+    labels(LEGAL, **{"example.com/cost-centre": 42}),
     labels(a=""),
     labels("a b: 'a b': a key is up to 63 letters", **{"a b": "c"}),
     labels("a..b/c: 'a..b/c': a key is up to 63", **{"a..b/c": "d"}),

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tenantry import declared
 from tenantry.errors import DeclarationError
-from tests.declared.cases import ALL, Case
+from tests.declared.cases import ALL
+from tests.declared.making import Case
 from tests.support.harness import write
 
 pytestmark = pytest.mark.demand("reality", "validate names every fault at once")

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -110,9 +111,9 @@ def test_a_full_disk_changes_no_file(
     folder = write(tmp_path / "state", {"name": "shop"}, {"name": "data"}, platform=TEXT)
     before = contents(folder)
     owner, name = {
-        "mkstemp": (writing.tempfile, "mkstemp"),
+        "mkstemp": (tempfile, "mkstemp"),
         "lock": (writing, "_try_lock"),
-    }.get(call, (writing.os, call))
+    }.get(call, (os, call))
     work, calls = getattr(owner, name), iter(range(100))
 
     def fail(*given: Any, **named: Any) -> Any:

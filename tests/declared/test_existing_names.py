@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tenantry import declared
-from tenantry.declared import Declaration, Platform, Team, complete, read_form
+from tenantry.declared import Declaration, Namespace, Platform, Team, complete, read_form
 from tenantry.declared.claims import conflicts
 from tenantry.declared.names import NamePatterns, fill, matches
 from tenantry.errors import DeclarationError
@@ -237,7 +237,7 @@ def test_a_name_is_read_by_its_pattern_in_each_possible_way(
 
 
 def test_the_default_patterns_are_those_of_earlier_releases() -> None:
-    team = complete(Platform(), Team(name="shop", further_namespaces={"jobs": {}}))  # type: ignore[dict-item]
+    team = complete(Platform(), Team(name="shop", further_namespaces={"jobs": Namespace()}))
     assert list(team.namespaces) == ["team-shop", "team-shop-jobs"]
     assert {team.project, team.oidc_group} == {"team-shop"}
     assert team.client_id("web") == "team-shop-web"
@@ -263,9 +263,9 @@ def test_a_name_that_another_team_has_by_its_pattern_needs_more_than_a_general_l
     general = {**PLATFORM, "policy": {"limits": {limit: ["team-shop"]}}}
     assert owners(tmp_path / "1", thief, {"name": "shop"}, platform=PLATFORM) == {"shop"}
     assert owners(tmp_path / "2", thief, {"name": "shop"}, platform=general) == {"shop"}
-    to_team = granted("thief", **{limit: ["team-shop"]})
+    to_team = granted("thief", platform=PLATFORM, **{limit: ["team-shop"]})
     assert owners(tmp_path / "3", thief, {"name": "shop"}, platform=to_team) == {"thief"}
-    to_both = granted("one", "two", **{limit: ["old"]})
+    to_both = granted("one", "two", platform=PLATFORM, **{limit: ["old"]})
     both = [{"name": name, "names": {field: "old"}} for name in ("one", "two")]
     state = read(tmp_path / "4", *both, platform=to_both)
     assert state.teams == {}

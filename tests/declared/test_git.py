@@ -394,7 +394,7 @@ def test_a_forced_push_meanwhile_is_built_upon(
 def test_a_race_that_is_lost_each_time_ends(
     bare: BareRepository, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tries = []
+    tries: list[str] = []
     ours = Remote.push
 
     def always_late(self: Remote, *args: Any) -> None:
@@ -427,7 +427,7 @@ def _push_from_a_process(url: str, contact: str, start: Any, results: Any) -> No
         start.wait()
         ours(self, *args)
 
-    Remote.push = together  # type: ignore[method-assign]
+    Remote.push = together  # type: ignore[method-assign, assignment]
     try:
         push_team(repository, team(contact=contact))
         results.put((contact, "landed"))
@@ -461,7 +461,7 @@ def test_of_two_processes_that_change_one_team_one_wins(
 
 
 def _die_before_the_push(url: str) -> None:
-    Remote.push = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
+    Remote.push = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
     push_team(Repository(url=url), team())
 
 

@@ -233,7 +233,7 @@ fields = st.sampled_from(
         *("cidr", "except", "policyTypes", "key", "operator", "values", "x"),
     ]
 )
-leaves = st.sampled_from(
+leaves: st.SearchStrategy[Any] = st.sampled_from(
     [None, True, 0, 5432, 70000, -1, 1.5, "", "a", "TCP", "Ingress", "In", "10.0.0.0/8", [], {}]
 )
 specs: st.SearchStrategy[Any] = st.recursive(

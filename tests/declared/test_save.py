@@ -91,7 +91,7 @@ def test_if_an_alias_shares_a_changed_value_only_the_first_comments_stay(
 ) -> None:
     text = "name: shop\nnamespace: &ns\n  labels: {a: b}\nfurther_namespaces:\n  dev: *ns\n"
     write(tmp_path, f"{HEAD}{text}")
-    given = {"namespace": {"labels": {"a": "c"}}}
+    given: dict[str, Any] = {"namespace": {"labels": {"a": "c"}}}
     given["further_namespaces"] = {"dev": {"labels": {"a": "b"}}}
     path = save_team(tmp_path, team(**given))
     assert path.read_text().startswith(HEAD)

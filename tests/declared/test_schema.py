@@ -19,7 +19,8 @@ from ruamel.yaml import YAML
 from flows.onboard import onboard_team
 from tenantry import declared
 from tenantry.declared import read_form, schema
-from tests.declared.cases import ALL, Case
+from tests.declared.cases import ALL
+from tests.declared.making import Case
 
 pytestmark = pytest.mark.demand(
     "reality", "JSON Schemas accept examples, snippets and API parameters, as validate does"
@@ -166,12 +167,16 @@ def merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     both = dict(one)
     for key, value in other.items():
         mine = both.get(key)
-        nested = isinstance(mine, dict) and isinstance(value, dict)
-        both[key] = merged(mine, value) if nested else value
+        if isinstance(mine, dict) and isinstance(value, dict):
+            both[key] = merged(mine, value)
+        else:
+            both[key] = value
     return both
 
 
-OTHER_VALUES = [None, True, 0, -1, 1.5, 7, "", "x", "80", "no", "**", [], {}, ["x"], {"x": {}}]
+OTHER_VALUES: list[Any] = [
+    *(None, True, 0, -1, 1.5, 7, "", "x", "80", "no", "**", [], {}, ["x"], {"x": {}})
+]
 UNKNOWN_KEYS = ["nmae", "harbor", "robots", "routes", "keycloak", "profiles"]
 
 

@@ -7,7 +7,8 @@ import pytest
 from tenantry import declared
 from tenantry.declared.types import storage_bytes
 from tenantry.errors import DeclarationError
-from tests.declared.cases import ALL, Case
+from tests.declared.cases import ALL
+from tests.declared.making import Case
 from tests.support.harness import write
 
 

@@ -15,6 +15,7 @@ from prefect import Flow
 from prefect.client.schemas.objects import ConcurrencyLimitStrategy
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.events.schemas.automations import EventTrigger, Posture
+from prefect.events.schemas.events import ResourceSpecification
 from prefect.server.schemas.schedules import CronSchedule as ServerSchedule
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from ruamel.yaml import YAML
@@ -230,8 +231,9 @@ def test_the_automations_are_valid_and_are_for_our_runs_only(automations: dict[s
         assert automation.description
         assert automation.enabled
         assert isinstance(automation.trigger, EventTrigger)
-        related = automation.trigger.match_related.model_dump()
-        assert related["prefect.resource.id"] == "prefect.tag.tenantry"
+        related = automation.trigger.match_related
+        assert isinstance(related, ResourceSpecification)
+        assert related.model_dump()["prefect.resource.id"] == "prefect.tag.tenantry"
         assert type(automation).model_validate(automation.model_dump(mode="json"))
     for automation in (silent, stuck):
         assert automation.trigger.posture is Posture.Proactive

@@ -11,6 +11,7 @@ import click
 import pytest
 import typer
 from prefect.blocks.core import Block
+from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 import blocks
@@ -324,7 +325,7 @@ def test_the_variables_that_give_the_tests_systems_are_documented() -> None:
     documented = {
         name for name in cells(read("docs/testing.md")) if name.startswith("TENANTRY_TEST_")
     }
-    systems = {"HARBOR": GivenHarbor, "KEYCLOAK": GivenKeycloak}
+    systems: dict[str, type[BaseModel]] = {"HARBOR": GivenHarbor, "KEYCLOAK": GivenKeycloak}
     known = {
         f"TENANTRY_TEST_{system}_{field}".upper()
         for system, account in systems.items()

@@ -20,6 +20,7 @@ from tenantry.systems.kubernetes.kinds import (
 from tenantry.systems.systems import Systems
 from tests.drift.changes import create
 from tests.drift.mutation import Act, Mutation
+from tests.support.narrowing import present
 
 _OURS = {"app.kubernetes.io/managed-by": "tenantry"}
 
@@ -105,8 +106,8 @@ def _extras_in_keycloak(team: Team) -> Iterator[Mutation]:
         client = systems.keycloak_client
         if not client.rows("users", username="mallory", exact="true"):
             client.post("users", {"username": "mallory", "enabled": True})
-        (user,) = client.rows("users", username="mallory", exact="true")
-        groups = client.rows("groups", search=team.oidc_group, exact="true")
+        (user,) = present(client.rows("users", username="mallory", exact="true"))
+        groups = present(client.rows("groups", search=team.oidc_group, exact="true"))
         (group,) = (each for each in groups if each["name"] == team.oidc_group)
         client.put(f"users/{user['id']}/groups/{group['id']}")
 

@@ -19,6 +19,7 @@ from tenantry.sandbox import Sandbox
 from tests.drift.catalogue import findings_of
 from tests.drift.watch import DATA, SHOP, Watched, remediate, remediate_under_lock
 from tests.support.harness import PLATFORM, Data, FaultySandbox, write
+from tests.support.narrowing import present
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -591,7 +592,7 @@ def test_a_teams_own_rule_cannot_ignore_a_critical_finding(watched: Watched, rul
 def test_a_team_cannot_hide_users_who_have_its_rights(watched: Watched) -> None:
     watched.sandbox.keycloak.add_user("platform", "eve")
     realm = watched.sandbox.keycloak.realms["platform"]
-    realm.join(realm.user_named("eve"), realm.child_named(None, "team-shop"))
+    realm.join(present(realm.user_named("eve")), present(realm.child_named(None, "team-shop")))
     ignoring(watched, team=({"system": "keycloak", "reason": "trust me"},))
 
     assert "extra keycloak/group member/team-shop/eve" in findings_of(watched.report())

@@ -7,6 +7,7 @@ from tenantry.locks import NoLock
 from tenantry.offboarding import revoke
 from tests.drift.watch import DATA, PLATFORM, SHOP, Watched, remediate
 from tests.support.harness import Data
+from tests.support.narrowing import present
 
 pytestmark = pytest.mark.demand(
     "lifecycle", "drift: what should be revoked and is not, and teams that vanished"
@@ -68,7 +69,7 @@ def test_a_vanished_team_is_critical_while_a_credential_works(watched: Watched) 
     for robot in watched.sandbox.harbor.robots.values():
         robot.disabled = True
     for client in ("team-shop-web", "team-shop-spa"):
-        (row,) = watched.systems.keycloak_client.rows("clients", clientId=client) or ()
+        (row,) = present(watched.systems.keycloak_client.rows("clients", clientId=client))
         watched.systems.keycloak_client.put(f"clients/{row['id']}", {**row, "enabled": False})
     (first,) = [each for each in watched.report().findings if "declared state" in each.id]
     assert first.severity == "warning"

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
@@ -305,7 +305,7 @@ def test_the_automation_remediates_the_teams_with_drift_once_and_removes_nothing
 class Inbox(http.server.BaseHTTPRequestHandler):
     """A handler that records the bodies of POST requests."""
 
-    messages: list[str]
+    messages: ClassVar[list[str]]
 
     def do_POST(self) -> None:
         self.messages.append(self.rfile.read(int(self.headers["content-length"])).decode())
@@ -317,8 +317,10 @@ class Inbox(http.server.BaseHTTPRequestHandler):
 
 @pytest.mark.long
 def test_the_notification_lists_new_findings_only(bench):
-    inbox = type("Inbox", (Inbox,), {"messages": []})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), inbox) as server:
+    class Own(Inbox):
+        messages: ClassVar[list[str]] = []
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Own) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/"
         text = {"text": "{{subject}}: {{body}}"}
@@ -332,13 +334,13 @@ def test_the_notification_lists_new_findings_only(bench):
         with switched_on(bench, "tenantry: drift is reported"):
             by_hand = put_by_hand(bench, "one")
             bench.run("detect-drift")
-            bench.platform.wait_for(lambda: inbox.messages)
+            bench.platform.wait_for(lambda: Own.messages)
             again = bench.run("detect-drift")
             events(bench, "tenantry.drift.detected", "tenantry.drift", again)
             time.sleep(3)
         server.shutdown()
 
-    (message,) = inbox.messages
+    (message,) = Own.messages
     assert "Drift of test: 1 team, " in message
     assert "1 are new" in message
     assert f"critical: {by_hand} is extra" in message

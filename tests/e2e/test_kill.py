@@ -214,7 +214,7 @@ def test_runs_whose_server_is_killed_between_two_tasks_finish_when_they_are_run_
     chosen = places if whole else [places[3], places[-2], places[-1]]
     record_property("kills", len(chosen))
 
-    wrong = {}
+    wrong: dict[Place, list[str]] = {}
     for number, some in enumerate(batched(chosen)):
         wrong |= kill_at(platform, tmp_path, some, silent=whole and number == 0)
 
@@ -227,7 +227,7 @@ def test_runs_whose_worker_is_killed_between_two_tasks_finish_when_they_are_run_
 ):
     chosen = places if whole else places[-2:-1]
     record_property("kills", len(chosen))
-    wrong = {}
+    wrong: dict[Place, list[str]] = {}
     with Worker(platform) as worker:
         for some in batched(chosen):
             wrong |= kill_at(platform, tmp_path, some, worker=worker)

@@ -116,7 +116,7 @@ def test_a_run_completes_though_nothing_of_it_can_be_published(teams, monkeypatc
 
     monkeypatch.setattr(httpx.HTTPTransport, "handle_request", refuse)
     with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}):
-        state = rotate_robots(**teams.blocks, return_state=True)
+        state: Any = rotate_robots(**teams.blocks, return_state=True)
 
     assert state.is_completed(), state.message
     assert state.message == "4 credentials: 2 rotated, 2 in sync."

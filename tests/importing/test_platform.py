@@ -129,7 +129,7 @@ def test_what_the_account_may_not_read_is_not_declared(
     def fault(system: str, method: str, path: str) -> int | None:
         return 403 if any(path.split("?")[0].endswith(each) for each in forbidden) else None
 
-    bench.sandbox.fault_for = fault  # type: ignore[method-assign, assignment]
+    bench.sandbox.fault_for = fault
     found = import_state(
         connections(bench.sandbox), into=tmp_path, realm="main", clock=bench.sandbox.clock.now
     )

@@ -46,7 +46,7 @@ def test_a_system_that_cannot_be_read_ends_the_import(
     def fault(asked: str, method: str, path: str) -> int | None:
         return status if asked == system and method == "GET" and "members" not in path else None
 
-    bench.sandbox.fault_for = fault  # type: ignore[method-assign, assignment]
+    bench.sandbox.fault_for = fault
     with pytest.raises(TenantryError) as error:
         imported(bench, tmp_path / "new")
     assert "\n" not in str(error.value).strip()

@@ -102,7 +102,7 @@ class _Flows:
             for done in drift.remediate_teams(systems, remedy, order, NoLock(), approved=False):
                 self._served.fail(done.team, done.error)
 
-    def rotate(self, name: str | None = None, **asked: bool) -> None:
+    def rotate(self, name: str | None = None, **asked: Any) -> None:
         """Rotate the credentials that are due; or those of one team, with the given options."""
         with self._connect(keycloak=False) as systems:
             now = self._sandbox.clock.now()

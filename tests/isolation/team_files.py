@@ -35,7 +35,21 @@ TEXTS = (
     "\x00",
 )
 NUMBERS = (0, -1, 1, 2**31, 2**63, 10**30, -(10**30), 0.5, float("inf"), float("nan"), "1e999")
-OTHER_TYPES = (None, True, False, 0, 1.5, "", [], {}, [None], {"": None}, [[]], "null", "~")
+OTHER_TYPES: tuple[Any, ...] = (
+    None,
+    True,
+    False,
+    0,
+    1.5,
+    "",
+    [],
+    {},
+    [None],
+    {"": None},
+    [[]],
+    "null",
+    "~",
+)
 EXPIRES = ("never", 1, 36500)
 
 GROUPS = (

@@ -289,7 +289,7 @@ def test_a_list_that_always_changes_ends(rich: Bench) -> None:
         return 410 if path == "/api/v1/namespaces" and next(turns) % 2 else None
 
     turns = iter(range(1000))
-    rich.sandbox.fault_for = expired  # type: ignore[assignment]
+    rich.sandbox.fault_for = expired
     with (
         pytest.raises(SystemUnavailable, match="changed faster than it could be read"),
         rich.process() as systems,

@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tenantry import declared
-from tenantry.resources import Observed
+from tenantry.plan import Change, Refusal
+from tenantry.resources import Observed, Resource
 from tenantry.systems.systems import Systems
 from tests.isolation.all_flows import run_all
 from tests.isolation.snapshot import Names
@@ -39,7 +40,7 @@ POLICIES = {"isolation rules only": ISOLATION_ONLY, "house limits": HOUSE_LIMITS
 SAMPLED = ["isolation rules only", pytest.param("house limits", marks=pytest.mark.long)]
 """In `make test`, the policy that admits more."""
 STARTS = ("new", "known")
-QUIET = {
+QUIET: dict[str, Any] = {
     "deadline": None,
     "database": None,
     "suppress_health_check": list(HealthCheck),
@@ -117,8 +118,8 @@ def validate_and_plan(town: Town, count: int, note: Note, *, derandomize: bool =
                 accepted += 1
                 wanted = systems.desired(team, Observed())
                 plan = systems.plan(team, Observed())
-                found = [item.id for item in (*wanted, *plan.changes, *plan.refusals)]
-                outside = [str(id) for id in found if not names.own_resource(id)]
+                found: list[Resource | Change | Refusal] = [*wanted, *plan.changes, *plan.refusals]
+                outside = [str(item.id) for item in found if not names.own_resource(item.id)]
                 assert not outside, (outside, content)
 
     town.sandbox.requests.reset()
@@ -194,11 +195,11 @@ WRITES: dict[str, Callable[[Town], object]] = {
     "a client of another team": lambda town: (
         _realm(town).client_named("team-mallory-lab-web").update(redirectUris=["*"])
     ),
-    "a system robot": lambda town: [
-        setattr(robot, "disabled", True)
-        for robot in town.sandbox.harbor.robots.values()
-        if robot.name == "replicator"
-    ],
+    "a system robot": lambda town: setattr(
+        next(r for r in town.sandbox.harbor.robots.values() if r.name == "replicator"),
+        "disabled",
+        True,
+    ),
     "a robot of another team": lambda town: town.sandbox.harbor.robots.pop(
         next(r.id for r in town.sandbox.harbor.robots.values() if r.name == "hand-made")
     ),

@@ -81,7 +81,8 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         yield made
 
 
-ALL: Data = {"name": NAME, **reduce(merge, (each.content for each in GRANTS.values()))}
+CONTENTS: list[dict[str, Any]] = [{"name": NAME}, *(dict(each.content) for each in GRANTS.values())]
+ALL: dict[str, Any] = reduce(merge, CONTENTS)
 ALL_ALLOWED: Data = reduce(operator.or_, (each.allows for each in GRANTS.values()))
 
 

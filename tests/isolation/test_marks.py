@@ -20,6 +20,7 @@ from tenantry.systems.holders import Holders
 from tenantry.systems.kubernetes.namespaces import HOSTS
 from tenantry.systems.systems import Systems
 from tests.support.harness import ADOPTING, Bench, actions, connections, ids
+from tests.support.narrowing import present
 from tests.support.rotation_harness import order
 
 pytestmark = pytest.mark.demand("isolation", "all of tests/isolation/test_marks.py")
@@ -72,7 +73,9 @@ def test_every_object_carries_the_mark_of_its_platform_and_team(bench: Bench) ->
     kubernetes, harbor = bench.sandbox.kubernetes, bench.sandbox.harbor
 
     for kind, name in (("Namespace", "team-shop"), ("Namespace", "team-shop-jobs")):
-        assert kubernetes.get(kind, name)["metadata"]["annotations"][MARK] == "v1:prod:shop"
+        assert (
+            present(kubernetes.get(kind, name))["metadata"]["annotations"][MARK] == "v1:prod:shop"
+        )
     for kind, name in (
         ("Secret", "harbor-pull"),
         ("Secret", "oidc-web"),
@@ -90,7 +93,7 @@ def test_every_object_carries_the_mark_of_its_platform_and_team(bench: Bench) ->
 
 def test_without_an_id_the_mark_names_the_home_cluster(bench: Bench) -> None:
     bench.declare(SHOP).onboard()
-    uid = bench.sandbox.kubernetes.get("Namespace", "kube-system")["metadata"]["uid"]
+    uid = present(bench.sandbox.kubernetes.get("Namespace", "kube-system"))["metadata"]["uid"]
 
     (text,) = {robot.description for robot in bench.sandbox.harbor.robots.values()}
     assert text == f"Managed by Tenantry [v1:{uid}:shop]"
@@ -242,7 +245,7 @@ def test_a_further_namespace_does_not_take_the_namespace_of_a_removed_team(bench
 def test_a_forged_mark_in_an_own_namespace_stops_nothing(bench: Bench, label: str) -> None:
     """Otherwise a team could prevent a rotation by another team's mark on its Secret."""
     bench.declare({"name": "shop"}).onboard()
-    secret = bench.sandbox.kubernetes.get("Secret", "harbor-pull", "team-shop")
+    secret = present(bench.sandbox.kubernetes.get("Secret", "harbor-pull", "team-shop"))
     secret["metadata"]["labels"]["tenantry.io/team"] = "data"
     secret["metadata"]["annotations"][MARK] = "v1:other:data" if label == MARK else "x"
     bench.sandbox.kubernetes.put(secret)
@@ -254,7 +257,7 @@ def test_a_forged_mark_in_an_own_namespace_stops_nothing(bench: Bench, label: st
         outcomes = rotate(systems, bench.teams, order(bench, force=True), now, NoLock())
     assert all(outcome.rotated for outcome in outcomes)
     bench.onboard()
-    found = bench.sandbox.kubernetes.get("Secret", "harbor-pull", "team-shop")
+    found = present(bench.sandbox.kubernetes.get("Secret", "harbor-pull", "team-shop"))
     assert found["metadata"]["labels"]["tenantry.io/team"] == "shop"
 
 
@@ -280,11 +283,10 @@ def downgrade_marks(bench: Bench) -> None:
     for robot in sandbox.harbor.robots.values():
         robot.description = robot.description.partition(" [")[0]
     for realm in sandbox.keycloak.realms.values():
-        for owner in (*realm.groups.values(), *realm.clients.values()):
-            if isinstance(owner, dict):
-                (owner.get("attributes") or {}).pop(MARK, None)
-            else:
-                owner.attributes.pop(MARK, None)
+        for group in realm.groups.values():
+            group.attributes.pop(MARK, None)
+        for client in realm.clients.values():
+            (client.get("attributes") or {}).pop(MARK, None)
     for kind in (
         "Namespace",
         "Secret",

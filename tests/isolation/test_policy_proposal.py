@@ -27,7 +27,7 @@ SETTINGS = [
 HOST = "{name}.example.com"
 
 
-def combined(contents: list[Data]) -> Data:
+def combined(contents: list[Data]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for content in contents:
         merged = merge(merged, copy.deepcopy(dict(content)))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect import Flow
 from prefect.blocks.system import Secret
 from prefect.exceptions import ParameterTypeError
 from prefect.filesystems import LocalFileSystem
@@ -39,14 +40,14 @@ from tests.support.harness import SHOP, Bench, granted
 
 pytestmark = pytest.mark.demand("isolation", "all of tests/isolation/test_rights.py")
 
-MIGRATION = [
+MIGRATION: list[Flow[..., Any]] = [
     plan_migration,
     continue_migration,
     follow_up_migration,
     finish_migration,
     roll_back_migration,
 ]
-FLOWS = [
+FLOWS: list[Flow[..., Any]] = [
     check_platform,
     configure_platform,
     detect_drift,
@@ -97,7 +98,8 @@ def test_a_block_is_named_and_nothing_else_of_prefects_api_is_reached(value: str
 @pytest.mark.demand("isolation", "block names and stores reach nothing else")
 @pytest.mark.parametrize("value", ["secret", "local-file-system/../x", "a/b/c", "/x", "x/", "A/b"])
 def test_a_store_is_named_by_type_and_name(value: str) -> None:
-    for flow in (detect_drift, rotate_robots, *MIGRATION):
+    flows: list[Flow[..., Any]] = [detect_drift, rotate_robots, *MIGRATION]
+    for flow in flows:
         with pytest.raises(ParameterTypeError):
             flow.validate_parameters({"report_storage": value})
 

@@ -281,6 +281,8 @@ def test_a_spreadsheet_finds_no_formula(attacked: Bench) -> None:
     kept: dict[str, bytes] = {}
 
     class Kept:
+        name = "kept"
+
         def read(self, name: str) -> bytes | None:
             return kept.get(name)
 

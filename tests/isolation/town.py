@@ -142,7 +142,7 @@ def put(
 def call_keycloak(sandbox: Sandbox, path: str, body: Data) -> None:
     """Create an object in the realm, as another administrator would."""
     with Systems(connections(sandbox), declared.Declaration(declared.Platform(), {})) as systems:
-        systems.keycloak_client.post(path, body)
+        systems.keycloak_client.post(path, dict(body))
 
 
 def _robot(name: str, level: str, namespace: str) -> Data:

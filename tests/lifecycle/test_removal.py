@@ -26,6 +26,7 @@ from tests.drift.extras import provider
 from tests.support.crash import Driver
 from tests.support.harness import Bench, Data, granted
 from tests.support.kubectl import Kubectl
+from tests.support.narrowing import present
 from tests.support.rotation_harness import add_namespace, order, pass_time, run
 
 ROOT = Path(__file__).parents[2]
@@ -351,7 +352,7 @@ def test_the_documentation_has_every_kind(bench: Bench) -> None:
     rows = re.findall(r"^\| (deleted|retired|kept)([^|]*) \| (.+) \|$", text, re.MULTILINE)
     said = {_REMOVALS[verb + how.partition(",")[0]]: kinds.split(", ") for verb, how, kinds in rows}
     systems = bench.declare({"name": "shop"}).systems
-    adapters = (*systems.team_adapters, *systems.platform_adapters)
+    adapters: list[Any] = [*systems.team_adapters, *systems.platform_adapters]
     found: dict[str, set[str]] = {}
     for kind in {kind for adapter in adapters for kind in adapter.kinds if not kind.is_record}:
         found.setdefault(kind.removal, set()).add(kind.name)
@@ -523,8 +524,8 @@ def test_a_record_that_was_changed_by_hand_is_written_again_as_it_was(
     text: str | None, shop: Bench
 ) -> None:
     def record() -> dict[str, Any]:
-        annotations = shop.sandbox.kubernetes.get("Namespace", "team-shop")["metadata"]
-        return json.loads(annotations["annotations"][RECORD])
+        namespace = present(shop.sandbox.kubernetes.get("Namespace", "team-shop"))
+        return dict(json.loads(namespace["metadata"]["annotations"][RECORD]))
 
     before = record()
     changed = {"metadata": {"annotations": {RECORD: text}}}

@@ -10,6 +10,7 @@ from tenantry.migration import report
 from tenantry.sandbox.keycloak.state import User, new_id
 from tests.support.harness import REALM
 from tests.support.issuer_harness import OPTIONS, TO, IssuerBench
+from tests.support.narrowing import present
 
 
 @pytest.fixture
@@ -266,7 +267,7 @@ def test_a_rule_that_accepts_only_the_old_issuers_tokens_is_blocking(made: Issue
 def leave_groups(made: IssuerBench, *names: str) -> None:
     """What a realm has whose people come by a provider, before their first login."""
     for name in names:
-        made.sandbox.keycloak.realms[TO].user_named(name).groups.clear()
+        present(made.sandbox.keycloak.realms[TO].user_named(name)).groups.clear()
 
 
 def map_group(made: IssuerBench, group: str) -> None:
@@ -301,7 +302,7 @@ def test_the_teams_of_people_are_known_before_their_first_login(made: IssuerBenc
 
 def test_people_without_a_group_in_both_realms_are_reported(made: IssuerBench) -> None:
     for realm in (REALM, TO):
-        made.sandbox.keycloak.realms[realm].user_named("user04").groups.clear()
+        present(made.sandbox.keycloak.realms[realm].user_named("user04")).groups.clear()
     notices = {each.what: each.who for each in made.inspect().notices}
     assert notices["no group"] == ("user04",)
 

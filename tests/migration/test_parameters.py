@@ -1,9 +1,13 @@
 """Messages name deployments and parameters that the flows have."""
 
+from typing import Any
+
+from prefect import Flow
+
 from flows import migrate
 from tenantry.migration import parameters
 
-FLOWS = {
+FLOWS: dict[str, Flow[..., Any]] = {
     parameters.PLAN: migrate.plan_migration,
     parameters.CONTINUE: migrate.continue_migration,
     parameters.FOLLOW_UP: migrate.follow_up_migration,

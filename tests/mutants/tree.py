@@ -217,7 +217,7 @@ class Coverage:
         contexts = {context for line in executed for context in by_line.get(line, ())}
         if "" in contexts:
             return set().union(*self._by_file.values())
-        tests = set()
+        tests: set[str] = set()
         for context in contexts:
             test, _, phase = context.rpartition("|")
             # Other tests of the file may share the fixture.

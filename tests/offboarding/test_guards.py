@@ -96,7 +96,7 @@ def test_a_tenant_cannot_keep_its_robots_by_removing_their_marks(land: Bench) ->
 
 
 def test_marks_in_the_namespaces_of_another_team_delete_nothing(land: Bench) -> None:
-    for kind, more in {
+    objects: dict[str, Data] = {
         "Secret": {"type": "Opaque", "data": {"username": "eA==", "password": "eA=="}},
         "VirtualService": {"spec": {"hosts": ["shop.example.com"]}},
         "RoleBinding": {
@@ -106,7 +106,8 @@ def test_marks_in_the_namespaces_of_another_team_delete_nothing(land: Bench) -> 
                 "apiGroup": "rbac.authorization.k8s.io",
             }
         },
-    }.items():
+    }
+    for kind, more in objects.items():
         put(land, kind, "forged", "team-data", metadata=marks(land), **more)
     make_robot(land, "forged-a", robots(land)["ci-a"].description, "team-data")
     others = bystanders(land)
@@ -263,9 +264,9 @@ def adopted(land: Bench) -> Bench:
 
 
 def test_what_was_adopted_is_kept_unless_it_is_requested(adopted: Bench) -> None:
-    outcome = revoke(adopted, name="old")
-    assert set(kept(outcome).values()) == {"it existed before, and Tenantry adopted it"}
-    assert set(kept(outcome)) == {
+    revoked = revoke(adopted, name="old")
+    assert set(kept(revoked).values()) == {"it existed before, and Tenantry adopted it"}
+    assert set(kept(revoked)) == {
         "keycloak/client/team-old-web",
         "harbor/member/team-old/team-old",
     }

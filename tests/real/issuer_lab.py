@@ -25,6 +25,7 @@ from tests.real.lab_harbor import LabHarbor, new_mark
 from tests.real.test_servers import QUICK_PASSWORDS, connected
 from tests.support.harness import write
 from tests.support.migration_store import begin
+from tests.support.narrowing import present
 
 PASSWORD = "wonderland"
 
@@ -136,7 +137,7 @@ class IssuerLab:
     def remove_at(self, realm: str, username: str) -> None:
         """Delete a user from a realm."""
         self.admin.change_current_realm(realm)
-        self.admin.delete_user(self.admin.get_user_id(username))
+        self.admin.delete_user(present(self.admin.get_user_id(username)))
 
     def _declare(self, realm: str) -> None:
         platform = {

@@ -21,6 +21,7 @@ from tenantry.migration.inspect_provider import inspect
 from tenantry.migration.inspection import Inspection
 from tenantry.migration.options import Options
 from tenantry.migration.provider import ProviderMigration
+from tenantry.migration.snapshot import Situation
 from tenantry.sandbox import Sandbox
 from tenantry.systems.systems import Systems
 from tests.real.conftest import Keycloak
@@ -29,6 +30,7 @@ from tests.real.test_servers import QUICK_PASSWORDS, connected
 from tests.support.harness import write
 from tests.support.migration_harness import NEW, OLD
 from tests.support.migration_store import begin
+from tests.support.narrowing import present
 
 PASSWORD = "wonderland"
 SECRET = "the-brokers-secret"
@@ -159,7 +161,7 @@ class MigrationLab:
     def remove_at(self, realm: str, username: str) -> None:
         """Delete a user from a realm."""
         self.admin.change_current_realm(realm)
-        self.admin.delete_user(self.admin.get_user_id(username))
+        self.admin.delete_user(present(self.admin.get_user_id(username)))
 
     def _declare(self) -> None:
         reference = {"namespace": "sso", "name": "broker"}
@@ -247,5 +249,5 @@ class MigrationLab:
         found = self.inspect(options)
         with self.systems() as systems:
             migration = self.migration(systems)
-            situation = "users" if options.recreate else "provider"
+            situation: Situation = "users" if options.recreate else "provider"
             migration.approve(migration.export(found, OLD, NEW, options, situation), "Ann")

@@ -29,6 +29,7 @@ from tests.real.conftest import Cluster
 from tests.real.servers.apiserver import connect
 from tests.real.servers.given import remove_from_cluster, remove_from_harbor
 from tests.support.harness import PLATFORM, admit, write
+from tests.support.narrowing import as_body, present
 
 Data = dict[str, Any]
 SHIPPED = "system:serviceaccount:tenantry:tenantry"
@@ -132,8 +133,11 @@ class ClusterOfOurs:
     def login(self) -> ClusterAccount:
         """Return Tenantry's service account with a new token."""
         request = {"spec": {"audiences": None, "expirationSeconds": 3600}}
-        token = self.core.create_namespaced_service_account_token("tenantry", self.own, request)
-        user = {"name": "tenantry", "user": {"token": token.status.token}}
+        answer = self.core.create_namespaced_service_account_token(
+            "tenantry", self.own, as_body(request)
+        )
+        token = present(answer.status).token
+        user = {"name": "tenantry", "user": {"token": token}}
         context = {"name": "own", "context": {"user": "tenantry", "cluster": self._cluster}}
         content = {
             **self._kubeconfig,
@@ -154,7 +158,7 @@ class ClusterOfOurs:
             },
             "subjects": [{"kind": "ServiceAccount", "name": "tenantry", "namespace": self.own}],
         }
-        self.rbac.create_namespaced_role_binding(namespace, body)
+        self.rbac.create_namespaced_role_binding(namespace, as_body(body))
 
     @property
     def _cluster(self) -> str:

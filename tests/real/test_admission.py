@@ -14,6 +14,7 @@ from tenantry.sandbox import Sandbox
 from tests.real.conftest import Cluster
 from tests.real.rights_lab import ClusterOfOurs, Data, shipped, wait_until
 from tests.support.harness import prepare
+from tests.support.narrowing import as_body, present
 
 pytestmark = [
     pytest.mark.real,
@@ -56,11 +57,13 @@ class Tenant:
             for group in ("gateway.networking.k8s.io", "networking.istio.io", "discovery.k8s.io")
         ]
         name = f"{self.ours.own}-mesh"  # removed with the lab
-        self.ours.rbac.replace_cluster_role(name, {"metadata": {"name": name}, "rules": rules})
+        self.ours.rbac.replace_cluster_role(
+            name, as_body({"metadata": {"name": name}, "rules": rules})
+        )
         subject = {"kind": "Group", "name": self.group, "apiGroup": "rbac.authorization.k8s.io"}
         role = {"kind": "ClusterRole", "name": name, "apiGroup": "rbac.authorization.k8s.io"}
         body = {"metadata": {"name": "widened"}, "roleRef": role, "subjects": [subject]}
-        self.ours.rbac.create_namespaced_role_binding(self.namespace, body)
+        self.ours.rbac.create_namespaced_role_binding(self.namespace, as_body(body))
 
     def create(
         self, manifest: Data, user: str = "mallory", *, store: bool = False
@@ -327,11 +330,13 @@ def test_a_controller_that_writes_routes_is_bound_to_the_hosts_of_the_team(tenan
     flagger = f"system:serviceaccount:{tenant.ours.own}:flagger"
     right = {"apiGroups": ["networking.istio.io"], "resources": ["*"], "verbs": ALL}
     name = f"{tenant.ours.own}-gateways"  # removed with the lab
-    tenant.ours.rbac.replace_cluster_role(name, {"metadata": {"name": name}, "rules": [right]})
+    tenant.ours.rbac.replace_cluster_role(
+        name, as_body({"metadata": {"name": name}, "rules": [right]})
+    )
     role = {"kind": "ClusterRole", "name": name, "apiGroup": "rbac.authorization.k8s.io"}
     subject = {"kind": "ServiceAccount", "name": "flagger", "namespace": tenant.ours.own}
     body = {"metadata": {"name": "flagger"}, "roleRef": role, "subjects": [subject]}
-    tenant.ours.rbac.create_namespaced_role_binding(tenant.namespace, body)
+    tenant.ours.rbac.create_namespaced_role_binding(tenant.namespace, as_body(body))
     destinations = [
         {"destination": {"host": "front-primary"}, "weight": 90},
         {"destination": {"host": "front-canary"}, "weight": 10},
@@ -375,7 +380,7 @@ def test_tenantrys_own_routes_and_the_controllers_of_kubernetes_are_let_through(
 
 def test_tenantry_writes_secrets_and_bindings_in_namespaces_of_teams_only(tenant: Tenant) -> None:
     ours, elsewhere = tenant.ours, f"elsewhere-{tenant.ours.mark}"
-    ours.core.create_namespace({"metadata": {"name": elsewhere}})
+    ours.core.create_namespace(as_body({"metadata": {"name": elsewhere}}))
     sink = {"namespace": elsewhere, "name": "pull-{team}", "format": "basic"}
     team = {
         "routes": tenant.routes,
@@ -395,7 +400,7 @@ def test_tenantry_writes_secrets_and_bindings_in_namespaces_of_teams_only(tenant
 
 def test_tenantry_adopts_an_existing_namespace_only_where_it_may(tenant: Tenant) -> None:
     ours, existing = tenant.ours, f"batch-{tenant.ours.mark}"
-    ours.core.create_namespace({"metadata": {"name": existing}})
+    ours.core.create_namespace(as_body({"metadata": {"name": existing}}))
     team = {
         "routes": tenant.routes,
         "further_namespaces": {"jobs": {}, "new": {}},
@@ -412,7 +417,7 @@ def test_tenantry_adopts_an_existing_namespace_only_where_it_may(tenant: Tenant)
     wait_until(lambda: _onboards(tenant, team))
     for name in (existing, f"new-{ours.mark}"):
         found = ours.core.read_namespace(name)
-        assert found.metadata.labels["tenantry.io/team"] == ours.team
+        assert present(present(found.metadata).labels)["tenantry.io/team"] == ours.team
 
 
 def _onboards(tenant: Tenant, team: Data) -> bool:
@@ -465,7 +470,9 @@ def test_the_write_rights_can_be_taken_away_instead(tenant: Tenant) -> None:
         or rule["apiGroups"][0] not in ("networking.istio.io", "networking.k8s.io")
     ]
     name = f"{tenant.ours.own}-sinks"  # removed with the lab
-    tenant.ours.rbac.replace_cluster_role(name, {"metadata": {"name": name}, "rules": rules})
+    tenant.ours.rbac.replace_cluster_role(
+        name, as_body({"metadata": {"name": name}, "rules": rules})
+    )
     own = next(
         manifest
         for manifest in shipped("rbac.yaml")
@@ -473,7 +480,8 @@ def test_the_write_rights_can_be_taken_away_instead(tenant: Tenant) -> None:
     )
     own["rules"][-1]["resourceNames"].append(name)
     tenant.ours.rbac.replace_cluster_role(
-        tenant.ours.own, {"metadata": {"name": tenant.ours.own}, "rules": own["rules"]}
+        tenant.ours.own,
+        as_body({"metadata": {"name": tenant.ours.own}, "rules": own["rules"]}),
     )
     team = {
         "routes": tenant.routes,

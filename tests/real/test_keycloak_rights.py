@@ -26,6 +26,7 @@ from tests.real.conftest import Keycloak
 from tests.real.lab_harbor import LabHarbor
 from tests.real.migration_lab import MigrationLab
 from tests.support.migration_harness import OLD
+from tests.support.narrowing import present
 
 pytestmark = [
     pytest.mark.real,
@@ -53,7 +54,7 @@ class Limited:
         admin.change_current_realm(realm)
         self._users += 1
         name = f"tenantry{self._users}"
-        user = admin.create_user(
+        user: Any = admin.create_user(
             {
                 "username": name,
                 "enabled": True,
@@ -63,7 +64,7 @@ class Limited:
                 "credentials": [{"type": "password", "value": PASSWORD, "temporary": False}],
             }
         )
-        client = admin.get_client_id("realm-management")
+        client = present(admin.get_client_id("realm-management"))
         given = [admin.get_client_role(client, role) for role in roles]
         if given:
             admin.assign_client_role(user, client, given)
@@ -119,7 +120,7 @@ class Limited:
         """Change Harbor's client, a provider and a mapper by hand, and configure the platform."""
         admin = self.lab.admin
         admin.change_current_realm(self.lab.realm)
-        client = admin.get_client(admin.get_client_id("harbor"))
+        client = admin.get_client(present(admin.get_client_id("harbor")))
         for mapper in client["protocolMappers"]:
             admin.remove_client_mapper(client["id"], mapper["id"])
         admin.update_client(client["id"], {**client, "redirectUris": ["https://else.test/*"]})

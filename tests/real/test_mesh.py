@@ -19,12 +19,14 @@ from tenantry.connections import Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import load
 from tenantry.sandbox import Sandbox
 from tenantry.sandbox.certificates import Authority
-from tenantry.systems.kubernetes.client import GATEWAY_API, KINDS
+from tenantry.systems.kubernetes.client import KINDS
+from tenantry.systems.kubernetes.kinds import GATEWAY_API
 from tenantry.systems.systems import Systems
 from tests.real.conftest import Cluster, Istioctl
 from tests.real.servers.apiserver import connect
 from tests.real.test_servers import unique
 from tests.support.harness import prepare, write
+from tests.support.narrowing import as_body
 from tests.support.wire import Wire
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
@@ -73,7 +75,7 @@ class Lab:
         self._client = connect(self.kubeconfig)
         self.core: Any = kubernetes.client.CoreV1Api(self._client)
         self.custom: Any = kubernetes.client.CustomObjectsApi(self._client)
-        self.core.create_namespace({"metadata": {"name": self.harbor}})
+        self.core.create_namespace(as_body({"metadata": {"name": self.harbor}}))
         self.service("harbor-core", self.harbor, "http-web", 80)
         self.service("harbor-portal", self.harbor, "http-portal", 80)
         self.service("harbor-redis", self.harbor, "x", 6379)
@@ -131,7 +133,7 @@ class Lab:
 
     def written(self, systems: Systems) -> list[dict[str, Any]]:
         """Return all mesh resources in the two namespaces."""
-        kinds = ("VirtualService", "HTTPRoute", "Gateway", GATEWAY_API)
+        kinds = ["VirtualService", "HTTPRoute", "Gateway", GATEWAY_API]
         kinds += ("PeerAuthentication", "RequestAuthentication", "AuthorizationPolicy")
         return [
             {"apiVersion": KINDS[kind].api_version, "kind": KINDS[kind].kind, **found}

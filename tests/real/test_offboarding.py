@@ -24,6 +24,7 @@ from tests.sandbox.calls import Caller
 from tests.support.addresses import GivenHarbor, given
 from tests.support.harness import granted, ids, prepare, write
 from tests.support.images import image, push
+from tests.support.narrowing import as_body
 from tests.support.wire import Wire
 
 pytestmark = [
@@ -117,7 +118,7 @@ def lab(
         )
         kubernetes.config.load_kube_config(str(real_kubernetes.kubeconfig))
         core = kubernetes.client.CoreV1Api()
-        core.create_namespace({"metadata": {"name": lab.pipelines}})
+        core.create_namespace(as_body({"metadata": {"name": lab.pipelines}}))
         with lab.systems() as systems:
             systems.keycloak_client.create_realm(QUICK)
             onboarding.onboard(systems, lab.team(systems))
@@ -173,7 +174,7 @@ def test_a_team_is_revoked_restored_and_removed(lab: Lab) -> None:
     }
 
     hold = {"name": "hold", "finalizers": ["example.com/hold"]}
-    core.create_namespaced_config_map(f"{lab.project}-jobs", {"metadata": hold})
+    core.create_namespaced_config_map(f"{lab.project}-jobs", as_body({"metadata": hold}))
     with lab.systems() as systems:
         team = lab.team(systems)
         offboarding.revoke(systems, team)

@@ -26,6 +26,7 @@ from tests.real.servers import browser
 from tests.real.test_servers import connected
 from tests.support.addresses import GivenHarbor, given
 from tests.support.flow_harness import SharedBench, platform
+from tests.support.narrowing import as_body, present
 
 __all__ = ["platform"]
 
@@ -129,14 +130,14 @@ def test_the_objects_are_there_as_declared(onboarded):
     quota = onboarded.core.read_namespaced_resource_quota("tenantry", slug)
     assert quota.spec.hard["requests.cpu"] == "32"
     policies = kubernetes.client.NetworkingV1Api(onboarded.api).list_namespaced_network_policy(slug)
-    assert {policy.metadata.name for policy in policies.items} == {
+    assert {present(policy.metadata).name for policy in policies.items} == {
         "tenantry-default-deny",
         "tenantry-allow-dns",
         "tenantry-allow-same-namespace",
         "tenantry-allow-mesh",
         "tenantry-allow-gateway",
     }
-    custom = kubernetes.client.CustomObjectsApi(onboarded.api)
+    custom: Any = kubernetes.client.CustomObjectsApi(onboarded.api)
     route = custom.get_namespaced_custom_object(
         "networking.istio.io", "v1", slug, "virtualservices", "web"
     )
@@ -181,9 +182,9 @@ def test_members_can_work_in_the_namespace_but_not_change_its_isolation(onboarde
             }
         }
         answer = kubernetes.client.AuthorizationV1Api(onboarded.api).create_subject_access_review(
-            review
+            as_body(review)
         )
-        return bool(answer.status.allowed)
+        return bool(present(answer.status).allowed)
 
     assert may("create", "apps", "deployments")
     assert may("get", "", "secrets")

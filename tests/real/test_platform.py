@@ -25,6 +25,7 @@ from tests.real.lab_harbor import LabHarbor, new_mark
 from tests.real.test_servers import QUICK_PASSWORDS, connected, with_user
 from tests.support.addresses import GivenHarbor
 from tests.support.harness import write
+from tests.support.narrowing import present
 from tests.support.wire import Wire
 from tests.systems.test_client_secret import POLICIES
 
@@ -70,7 +71,7 @@ class Lab:
     def secret(self) -> str:
         """Return the secret of Harbor's client in Keycloak."""
         self.keycloak.change_current_realm(self.realm)
-        number = self.keycloak.get_client_id("harbor")
+        number = present(self.keycloak.get_client_id("harbor"))
         return str(self.keycloak.get_client_secrets(number)["value"])
 
     def close(self) -> None:
@@ -276,7 +277,7 @@ def in_order(lab: Lab) -> Iterator[Lab]:
 
 def harbor_client(lab: Lab) -> Any:
     lab.keycloak.change_current_realm(lab.realm)
-    return lab.keycloak.get_client(lab.keycloak.get_client_id("harbor"))
+    return lab.keycloak.get_client(present(lab.keycloak.get_client_id("harbor")))
 
 
 def change_redirect_uri(lab: Lab) -> None:

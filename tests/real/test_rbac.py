@@ -15,6 +15,7 @@ from tests.real.conftest import Cluster
 from tests.real.rights_lab import ClusterOfOurs, Data
 from tests.support.addresses import GivenHarbor
 from tests.support.harness import prepare
+from tests.support.narrowing import as_body, present
 
 pytestmark = [
     pytest.mark.real,
@@ -72,12 +73,13 @@ def test_the_mesh_is_configured_and_checked_with_just_the_rights_that_ship(
     ours: ClusterOfOurs,
 ) -> None:
     account, namespace = ours.account(), f"harbor-{ours.mark}"
-    ours.core.create_namespace({"metadata": {"name": namespace}})
+    ours.core.create_namespace(as_body({"metadata": {"name": namespace}}))
     for role in ("tenantry-mesh", "tenantry-gateways", "tenantry-app-protocols"):
         ours.bind(role, namespace)
     for name in ("harbor-portal", "harbor-redis"):
         spec = {"selector": {"component": name}, "ports": [{"name": "x", "port": 80}]}
-        ours.core.create_namespaced_service(namespace, {"metadata": {"name": name}, "spec": spec})
+        body = as_body({"metadata": {"name": name}, "spec": spec})
+        ours.core.create_namespaced_service(namespace, body)
     harbor = {
         "host": f"{ours.mark}.example.com",
         "namespace": namespace,
@@ -142,8 +144,8 @@ def test_an_account_of_before_that_may_write_the_members_role_still_does(
     assert ours.onboard(account).is_done
 
     restored = ours.rbac.read_cluster_role("tenantry-team-member")
-    assert restored.metadata.uid == before.metadata.uid
-    assert len(restored.rules) == len(before.rules)
+    assert present(restored.metadata).uid == present(before.metadata).uid
+    assert len(present(restored.rules)) == len(present(before.rules))
 
 
 def test_what_can_not_be_changed_in_place_may_be_replaced(ours: ClusterOfOurs) -> None:
@@ -153,7 +155,8 @@ def test_what_can_not_be_changed_in_place_may_be_replaced(ours: ClusterOfOurs) -
     binding = roles.read_namespaced_role_binding("tenantry-team", namespace)
     roles.delete_namespaced_role_binding("tenantry-team", namespace)
     binding.role_ref.name = "view"
-    binding.metadata.resource_version = binding.metadata.uid = None
+    metadata = present(binding.metadata)
+    metadata.resource_version = metadata.uid = None
     roles.create_namespaced_role_binding(namespace, binding)
 
     ours.onboard(account)

@@ -33,6 +33,7 @@ from tests.real.rights_lab import (
     wait_until,
 )
 from tests.support.harness import prepare
+from tests.support.narrowing import as_body, present
 
 pytestmark = [
     pytest.mark.real,
@@ -68,14 +69,14 @@ class Walk:
         self.sinks, self.harbor = f"pipelines{number}-{ours.mark}", f"harbor{number}-{ours.mark}"
         self.existing = f"batch{number}-{ours.mark}"
         for namespace in (self.sinks, self.harbor, self.existing):
-            ours.core.create_namespace({"metadata": {"name": namespace}})
+            ours.core.create_namespace(as_body({"metadata": {"name": namespace}}))
         for name in ("harbor-portal", "harbor-redis"):
             spec = {"selector": {"component": name}, "ports": [{"name": "x", "port": 80}]}
             body = {"metadata": {"name": name}, "spec": spec}
-            ours.core.create_namespaced_service(self.harbor, body)
+            ours.core.create_namespaced_service(self.harbor, as_body(body))
         containers = [{"name": name, "image": "x"} for name in ("core", "istio-proxy")]
         pod = {"metadata": {"name": "core"}, "spec": {"containers": containers}}
-        ours.core.create_namespaced_pod(self.harbor, pod)
+        ours.core.create_namespaced_pod(self.harbor, as_body(pod))
 
     # What is declared
 
@@ -135,12 +136,14 @@ class Walk:
         binding = ours.rbac.read_namespaced_role_binding("tenantry-team", namespace)
         ours.rbac.delete_namespaced_role_binding("tenantry-team", namespace)
         binding.role_ref.name = "view"
-        binding.metadata.resource_version = binding.metadata.uid = None
+        metadata = present(binding.metadata)
+        metadata.resource_version = metadata.uid = None
         ours.rbac.create_namespaced_role_binding(namespace, binding)
         secret = ours.core.read_namespaced_secret("harbor-ci", namespace)
         ours.core.delete_namespaced_secret("harbor-ci", namespace)
         secret.type = "Opaque"
-        secret.metadata.resource_version = secret.metadata.uid = None
+        metadata = present(secret.metadata)
+        metadata.resource_version = metadata.uid = None
         ours.core.create_namespaced_secret(namespace, secret)
         ours.onboard(account, **self.poor())
 
@@ -390,12 +393,14 @@ def missing(walk: Walk, account: ClusterAccount, right: Right) -> Iterator[None]
     namespace = "" if right.role == "tenantry" else walk.harbor
     namespace = walk.sinks if right.role == "tenantry-sinks" else namespace
     namespace = walk.existing if right.role == "tenantry-adopt" else namespace
-    rbac.replace_cluster_role(name, {"metadata": {"name": name}, "rules": rules})
+    rbac.replace_cluster_role(name, as_body({"metadata": {"name": name}, "rules": rules}))
     try:
         wait_until(lambda: not walk.ours.may(account, right, namespace))
         yield
     finally:
-        rbac.replace_cluster_role(name, {"metadata": {"name": name}, "rules": before.rules})
+        rbac.replace_cluster_role(
+            name, as_body({"metadata": {"name": name}, "rules": before.rules})
+        )
         wait_until(lambda: walk.ours.may(account, right, namespace))
 
 

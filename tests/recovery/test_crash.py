@@ -8,12 +8,13 @@ import pytest
 from tenantry.onboarding import onboard
 from tests.recovery.test_lost_marks import ADOPTING, credentials
 from tests.rotation.test_adopted import OF_OTOMI, OF_PROJECT, Foreign, build, declare
-from tests.support.crash import MOMENTS, Driver, Moment, Procedure
+from tests.support.crash import MOMENTS, Driver, Procedure
 from tests.support.harness import Bench, Data
 from tests.support.invariants import assert_nothing_to_do
 from tests.support.lost_marks import lose_marks
 from tests.support.rotation_crash import rotation
 from tests.support.rotation_harness import all_work, robots, secret
+from tests.support.wire import Moment
 
 pytestmark = pytest.mark.demand(
     "lifecycle",

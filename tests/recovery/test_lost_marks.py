@@ -5,7 +5,7 @@ import pytest
 from tenantry import drift, onboarding
 from tenantry.drift import Remediate
 from tests.drift.watch import DATA, PLATFORM, SHOP, Watched, remediate
-from tests.support.harness import granted
+from tests.support.harness import Bench, granted
 from tests.support.lost_marks import count_marks, lose_marks
 
 pytestmark = pytest.mark.demand(
@@ -21,7 +21,7 @@ ADOPTING = {
 }
 
 
-def credentials(bench: Watched) -> dict[str, object]:
+def credentials(bench: Bench) -> dict[str, object]:
     """Return what programs log in with: the content of all Secrets, and the robots' secrets."""
     sandbox = bench.sandbox
     robots = sandbox.harbor.dump()["robots"]

@@ -148,7 +148,8 @@ def ways(made: Bench, folder: Path) -> list[Pull]:
         answer = Caller(f"http://{host}")("GET", f"/v2/{team}/web/manifests/1", headers=headers)
         return bool(answer.status_code == 200)
 
-    return [skopeo] * SKOPEOS + [simulated] * SIMULATED
+    pulls: list[Pull] = [skopeo] * SKOPEOS
+    return pulls + [simulated] * SIMULATED
 
 
 def _credential(file: Path) -> tuple[str, str]:

@@ -64,7 +64,7 @@ def declare(bench: Bench, *replaces: str, adopt: Any = "yes", rotation: Any = RO
     """Declare a team that may adopt, and whose robot replaces these robots."""
     robot: Data = {"replaces": list(replaces), "rotation": rotation, "expiry_days": 30}
     team = {"name": "shop", "robots": {"pull": robot, "ci": None}, "adopt": adopt}
-    allows = {"replaces": list(replaces)} if replaces else {}
+    allows: Data = {"replaces": list(replaces)} if replaces else {}
     return bench.declare(team, platform=granted("shop", adopt=adopt, **allows))
 
 

@@ -41,9 +41,14 @@ IDLE = Outcome("web", "ci", "in sync", robot="ci-a", since=NOW - timedelta(days=
 class Kept:
     """A store in memory, which can be made to fail."""
 
+    name = "memory"
+
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.fails = False
+
+    def read(self, name: str) -> bytes | None:
+        return self.files.get(name)
 
     def write(self, name: str, content: bytes) -> None:
         if self.fails:

@@ -19,7 +19,7 @@ def due(
     age: float, left: float | None = None, order: RotationRequest = LONG_AGO, **more: Any
 ) -> str | None:
     """Why a credential of an age in days, whose robot has so many days left, is due."""
-    told = {"policy": POLICY, "works": True, "requested": True} | more
+    told: dict[str, Any] = {"policy": POLICY, "works": True, "requested": True} | more
     since = NOW - timedelta(days=age)
     expires = None if left is None else NOW + timedelta(days=left)
     return why_due("shop", told.pop("policy"), order, NOW, since=since, expires=expires, **told)
@@ -56,8 +56,7 @@ def test_without_a_policy_nothing_is_due() -> None:
 
 def test_a_request_covers_the_robots_that_existed_at_the_first_observation() -> None:
     """So a run that is repeated after its machine died does not rotate twice. No clock decides it."""
-    for asked in ({"force": True}, {"compromised": True}):
-        order = RotationRequest(NOW, **asked)
+    for order in (RotationRequest(NOW, force=True), RotationRequest(NOW, compromised=True)):
         assert order.covers("shop/pull", 7), "nothing is known of the pair yet"
         order.record_robots("shop/pull", [3, 5])
         order.record_robots("shop/pull", [6])

@@ -6,11 +6,13 @@ import pytest
 from pydantic import SecretStr
 
 from tenantry.connections import HarborAccount
+from tenantry.declared import Robot, Team
 from tenantry.errors import NotEffective, NotOurs, SystemRefused, SystemUnavailable
-from tenantry.marks import MARK
+from tenantry.marks import MARK, ProjectMark
+from tenantry.systems.credentials.issuing import Created
 from tenantry.systems.harbor.client import HarborClient
 from tenantry.systems.health import check_harbor
-from tests.support.harness import Bench, Data, granted
+from tests.support.harness import Bench, granted
 from tests.support.rotation_harness import (
     PULL,
     all_work,
@@ -58,8 +60,8 @@ def test_a_robot_that_may_do_nothing_is_not_published(pull: Bench) -> None:
     """Harbor's token service answers 200 to it all the same: the token's access is empty."""
     real = pull.systems.credentials.issuer.create
 
-    def create(project: str, short: str, robot: Any, mark: Any) -> Any:
-        made = real(project, short, robot, mark)
+    def create(team: Team, short: str, robot: Robot, mark: ProjectMark) -> Created:
+        made = real(team, short, robot, mark)
         robots(pull)[short].permissions[0].access[:] = [("tag", "list")]
         return made
 
@@ -156,7 +158,7 @@ def test_only_the_robots_of_the_project_show_that_it_belongs_to_another_platform
     assert namespace is not None
     del namespace["metadata"]["annotations"][MARK]
     bench.sandbox.kubernetes.put(namespace)
-    theirs: Data = {
+    theirs: dict[str, Any] = {
         "id": 4711,
         "name": "robot$other",
         "level": level,
@@ -198,6 +200,7 @@ def test_a_lost_lock_stops_all_writes(pull: Bench) -> None:
     class Lost:
         def __enter__(self) -> None: ...
         def __exit__(self, *_: object) -> None: ...
+        def hold(self) -> None: ...
         def check(self) -> None:
             raise SystemUnavailable("prefect", "lock", "it is lost")
 

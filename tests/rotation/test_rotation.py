@@ -9,7 +9,7 @@ from tenantry.plan import Plan
 from tenantry.rotation import choose, observe
 from tenantry.systems.credentials.pairs import PREVIOUS, SINCE, UNTIL
 from tenantry.systems.harbor.robots import robot_id
-from tests.support.harness import PLATFORM, Bench, granted
+from tests.support.harness import PLATFORM, Bench, Data, granted
 from tests.support.rotation_harness import (
     PULL,
     ROTATED,
@@ -371,7 +371,7 @@ def declare_otomis(bench: Bench) -> dict[str, tuple[str, str]]:
     sinks = [{"namespace": "team-{team}", "name": "harbor-pullsecret"}]
     robot = {"replaces": ["otomi-team-{team}-pull"], "sinks": sinks, "rotation": ROTATED}
     declared = {"name": "shop", "robots": {"pull": robot, "ci": None}, "adopt": "yes"}
-    allows = {"replaces": ["otomi-team-{team}-*"], "adopt": "yes"}
+    allows: Data = {"replaces": ["otomi-team-{team}-*"], "adopt": "yes"}
     bench.declare(declared, platform=granted("shop", **allows))
     harbor = bench.systems.harbor_client
     harbor.put("/configurations", {"robot_name_prefix": "otomi-"})

@@ -29,7 +29,9 @@ class Caller:
             secret = base64.b64encode(f"{name}:{password}".encode()).decode()
             self._headers = {"authorization": f"Basic {secret}"}
 
-    def __call__(self, method: str, path: str, headers: dict | None = None, **kwargs: Any):
+    def __call__(
+        self, method: str, path: str, headers: dict | None = None, **kwargs: Any
+    ) -> httpx.Response:
         if not path.startswith(("/v2", "/service", "/c/")):
             path = API + path
         headers = {**self._headers, **(headers or {})}

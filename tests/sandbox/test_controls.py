@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from tenantry.sandbox import Clock, Controls, RequestCounter, Sandbox
 from tenantry.sandbox.counting import Answered, Counted
+from tenantry.sandbox.faults import SystemName
 from tenantry.sandbox.harbor import SimulatedHarbor
 from tenantry.sandbox.harbor.routing import routes
 from tenantry.sandbox.keycloak import SimulatedKeycloak
@@ -182,7 +183,7 @@ def test_where_there_is_no_body_none_is_spoiled(controls: Controls, admin: Calle
 @pytest.mark.parametrize("fault", [418, "reset", "lost", "truncated"])
 def test_the_other_systems_fail_alike(sandbox: Sandbox, controls: Controls, fault: Any) -> None:
     addresses = sandbox.addresses()
-    urls = {
+    urls: dict[SystemName, str] = {
         "keycloak": addresses["keycloak"]["url"] + "/realms/platform",
         "kubernetes": addresses["kubernetes"]["url"] + "/version",
     }

@@ -9,6 +9,7 @@ from kubernetes import client
 
 from tenantry.sandbox import Sandbox
 from tenantry.sandbox.kubernetes import SimulatedKubernetes
+from tests.support.narrowing import as_body, present, status_of
 
 
 @pytest.fixture
@@ -39,14 +40,14 @@ def namespace(name: str, **labels: str) -> dict[str, Any]:
 
 
 def refusal(raised: pytest.ExceptionInfo[client.ApiException]) -> tuple[int, str, str]:
-    body = json.loads(raised.value.body)
+    body = status_of(raised.value)
     assert body["kind"] == "Status"
     assert body["code"] == raised.value.status
     return body["code"], body["reason"], body["message"]
 
 
 def details(raised: pytest.ExceptionInfo[client.ApiException]) -> dict[str, Any]:
-    return json.loads(raised.value.body)["details"]
+    return dict(status_of(raised.value)["details"])
 
 
 def test_a_watch_says_that_it_is_not_simulated(core: client.CoreV1Api) -> None:
@@ -62,11 +63,11 @@ def test_a_namespace_takes_a_while_to_go(
 ) -> None:
     # Longer than the calls before it is gone take on a busy machine.
     monkeypatch.setattr(sandbox.kubernetes, "namespace_termination_seconds", 60.0)
-    core.create_namespaced_config_map("team-a", {"metadata": {"name": "c"}})
+    core.create_namespaced_config_map("team-a", as_body({"metadata": {"name": "c"}}))
     core.delete_namespace("team-a")
-    assert core.read_namespace("team-a").status.phase == "Terminating"
+    assert present(core.read_namespace("team-a").status).phase == "Terminating"
     with pytest.raises(client.ApiException) as raised:
-        core.create_namespaced_config_map("team-a", {"metadata": {"name": "d"}})
+        core.create_namespaced_config_map("team-a", as_body({"metadata": {"name": "d"}}))
     assert refusal(raised)[:2] == (403, "Forbidden")
     [cause] = details(raised)["causes"]
     assert cause["reason"] == "NamespaceTerminating"
@@ -88,7 +89,7 @@ def test_changes_by_hand_are_possible(
     }
     kubernetes.put(rep)
     kubernetes.put(rep | {"data": {"a": "2"}})
-    read = core.read_namespaced_config_map("c", "team-a")
+    read: Any = core.read_namespaced_config_map("c", "team-a")
     assert read.data == {"a": "2"}
     assert read.metadata.managed_fields[0].manager == "somebody-else"
     held = kubernetes.get("ConfigMap", "c", "team-a")

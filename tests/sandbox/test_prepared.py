@@ -18,7 +18,7 @@ def held(bench: Bench) -> dict[str, Any]:
     content["harbor"][
         "sessions"
     ] = {}  # loading the declared state begins none, closing may end one
-    return json.loads(json.dumps(content)) | {
+    return dict(json.loads(json.dumps(content))) | {
         "files": {path.name: path.read_text() for path in bench.folder.rglob("*.yaml")},
         "requests": sandbox.requests.total(),
         "faults": controls.faults,

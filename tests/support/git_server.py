@@ -6,7 +6,7 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -47,7 +47,7 @@ def push_team(repository: Repository, team: Team, dry_run: bool = False) -> Decl
 class BareRepository:
     """A bare repository, and a person's clone of it."""
 
-    def __init__(self, folder: Path, files: dict[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, files: Mapping[str, str | None] | None = None) -> None:
         self.path = folder / "tenants.git"
         self.clone = folder / "clone"
         self.path.mkdir(parents=True)
@@ -62,7 +62,7 @@ class BareRepository:
     def url(self) -> str:
         return self.path.as_uri()
 
-    def commit(self, files: dict[str, str | None], message: str = "By hand") -> str:
+    def commit(self, files: Mapping[str, str | None], message: str = "By hand") -> str:
         """Push a commit with these contents of files (None deletes a file), and return its hash."""
         for name, text in files.items():
             path = self.clone / name
@@ -263,17 +263,16 @@ class _SshSession(paramiko.ServerInterface):
         if not folder.exists():
             channel.sendall_stderr(b"ERROR: Repository not found.\n")
             channel.send_exit_status(128)
-            return channel.close()
-        process = subprocess.Popen(
+            channel.close()
+            return
+        process: Any = subprocess.Popen(
             [service, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        assert process.stdin is not None
-        assert process.stdout is not None
         threading.Thread(target=self._feed, args=(channel, process), daemon=True).start()
         while data := process.stdout.read1(65536):
             channel.sendall(data)
         channel.send_exit_status(process.wait())
-        return channel.close()
+        channel.close()
 
     @staticmethod
     def _feed(channel: paramiko.Channel, process: Any) -> None:

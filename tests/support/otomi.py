@@ -246,8 +246,9 @@ class Otomi:
             id = keycloak.post("groups", {"name": name}).rpartition("/")[2]
             if self._roles:
                 role = keycloak.get(f"roles/{name}")
-                keycloak.post(f"groups/{id}/role-mappings/realm", [dict(role or {})], status=204)
-        keycloak.post("clients", self._client())
+                mapped: Any = [dict(role or {})]  # the one endpoint in use that takes a list
+                keycloak.post(f"groups/{id}/role-mappings/realm", mapped, status=204)
+        keycloak.post("clients", dict(self._client()))
         connection = {"clientId": "otomi", "clientSecret": "none", "syncMode": "FORCE"}
         urls = {"authorizationUrl": "https://idp.test/auth", "tokenUrl": "https://idp.test/token"}
         provider = {"alias": PROVIDER, "providerId": "oidc", "trustEmail": True}

@@ -8,6 +8,7 @@ so that a procedure meets the combinations that platforms have, not only the tid
 
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from tests.support.harness import Data
@@ -377,11 +378,11 @@ class VariedTeams:
                     {
                         "post_logout_redirect_uris": (
                             0.4,
-                            lambda name=name: [f"https://{name}.{team}.example.com/bye"],
+                            partial(list, [f"https://{name}.{team}.example.com/bye"]),
                         ),
                         "web_origins": (
                             0.4,
-                            lambda name=name: [f"https://{name}.{team}.example.com"],
+                            partial(list, [f"https://{name}.{team}.example.com"]),
                         ),
                         "public": (0.3, lambda: True),
                     }

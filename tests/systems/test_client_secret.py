@@ -15,7 +15,7 @@ from tests.systems.test_platform import REALM, SIGN_ON, plan
 pytestmark = pytest.mark.demand("platform", "all tests of configuring the platform on the sandbox")
 
 SECRET = "keycloak/client secret/harbor"
-POLICIES = {
+POLICIES: dict[str, dict[str, Any]] = {
     "profiles": {
         "profiles": [
             {

@@ -347,8 +347,12 @@ def held_before(bench: Bench) -> dict[str, Any]:
     """Create a Secret of Tenantry without content."""
     labels = {"app.kubernetes.io/managed-by": "tenantry", "tenantry.io/team": "shop"}
     annotations = {"tenantry.io/robot": "pull-a"}
-    metadata = {"name": "harbor-pull", "namespace": "team-shop"}
-    metadata |= {"labels": labels, "annotations": annotations}
+    metadata = {
+        "name": "harbor-pull",
+        "namespace": "team-shop",
+        "labels": labels,
+        "annotations": annotations,
+    }
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}
 
 

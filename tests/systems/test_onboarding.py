@@ -23,6 +23,7 @@ from tenantry.sandbox import Sandbox
 from tenantry.systems.harbor.kinds import PROJECT
 from tenantry.walk import apply_stages
 from tests.support.harness import PLATFORM, REALM, SHOP, Bench, Data, actions, ids
+from tests.support.narrowing import present
 
 Record = Callable[[str, object], None]
 
@@ -284,7 +285,7 @@ def as_it_must_be(bench: Bench) -> None:
 def anew(bench: Bench) -> Iterator[Bench]:
     """Return a function that resets the sandbox to its empty state."""
     sandbox = bench.sandbox
-    systems = (sandbox.harbor, sandbox.keycloak, sandbox.kubernetes)
+    systems: tuple[Any, ...] = (sandbox.harbor, sandbox.keycloak, sandbox.kubernetes)
     pristine = [system.dump() for system in systems]
     while True:
         for system, held in zip(systems, pristine, strict=True):
@@ -511,8 +512,7 @@ def test_no_secret_shows_anywhere_but_in_its_secret(bench: Bench) -> None:
         bench.sandbox.kubernetes.delete("Secret", "harbor-ci", "team-shop")
         robot = next(each for each in harbor.robots.values() if each.name == "pull-a")
         bench.systems.harbor_client.patch(f"/robots/{robot.id}", {})
-        client = bench.sandbox.keycloak.realms[REALM].client_named("team-shop-web")
-        assert client is not None
+        client = present(bench.sandbox.keycloak.realms[REALM].client_named("team-shop-web"))
         client["secret"] = "Somebody" + "x" * 24
     inject(bench, 0, "lost")
     with pytest.raises(SystemUnavailable) as failure:

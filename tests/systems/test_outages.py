@@ -59,8 +59,8 @@ def republished(bench: Bench) -> int:
     """Return how often a Secret was written again, after it had got a credential."""
     counts = bench.sandbox.requests.counts().items()
     written = sum(n for kind, n in counts if kind.is_write and "/secrets/" in kind.template)
-    ours = {"labelSelector": f"{MANAGED_BY}=tenantry"}
-    return written - len(list(bench.systems.home_cluster.list("Secret", **ours)))
+    ours = f"{MANAGED_BY}=tenantry"
+    return written - len(list(bench.systems.home_cluster.list("Secret", labelSelector=ours)))
 
 
 # Harbor's database is down

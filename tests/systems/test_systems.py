@@ -126,15 +126,16 @@ def test_computing_what_is_desired_changes_no_adapter(bench: Bench) -> None:
     bench.declare(SHOP, platform=declare_platform(bench))
     systems, team = bench.systems, bench.team()
     seen, platform = systems.observe([team]), systems.observe_platform()
-    for adapter, owner, observed in (
+    cases: list[tuple[Any, Any, Observed]] = [
         *((each, team, seen) for each in systems.team_adapters),
         *((each, systems.state.platform, platform) for each in systems.platform_adapters),
-    ):
+    ]
+    for adapter, owner, observed in cases:
         before, known = _state(adapter), dict(observed.live)
-        first = adapter.desired(owner, observed)  # type: ignore[arg-type]
+        first = adapter.desired(owner, observed)
         assert _state(adapter) == before, f"'desired' of {adapter.name} changes the adapter"
         assert observed.live == known, f"'desired' of {adapter.name} changes what was observed"
-        again = adapter.desired(owner, observed)  # type: ignore[arg-type]
+        again = adapter.desired(owner, observed)
         assert [(each.id, each.fields) for each in again] == [
             (each.id, each.fields) for each in first
         ]

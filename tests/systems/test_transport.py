@@ -65,7 +65,7 @@ def raised(library: Library, error: BaseException, system: str = "harbor") -> Ca
     return found.value
 
 
-CASES = [
+CASES: list[tuple[Library, type[Exception]]] = [
     *((HTTPX, kind) for kind in subclasses(httpx.RequestError)),
     *((PYTHON_KEYCLOAK, kind) for kind in subclasses(requests.RequestException)),
     *((KUBERNETES_CLIENT, kind) for kind in subclasses(urllib3.exceptions.HTTPError)),

@@ -19,6 +19,7 @@ from tasks.prefect_api import best_effort, created, emit
 from tasks.store import BlockStore
 from tasks.tables import publish_table
 from tenantry.errors import SystemRefused, SystemUnavailable
+from tenantry.text import Markdown
 
 pytestmark = pytest.mark.demand(
     "reality", "the flows: no traceback, no ERROR in the logs of server and serving process"
@@ -26,8 +27,8 @@ pytestmark = pytest.mark.demand(
 
 NO_ANSWER = 0
 PUBLISH: dict[str, Callable[[], object]] = {
-    "a table": lambda: publish_table("robots", [{"robot": "shop/pull"}], "1 credential."),
-    "pages": lambda: publish_pages([("page", "# Page"), ("other", "# Other")]),
+    "a table": lambda: publish_table("robots", [{"robot": "shop/pull"}], Markdown("1 credential.")),
+    "pages": lambda: publish_pages([("page", Markdown("# Page")), ("other", Markdown("# Other"))]),
     "progress": lambda: Progress(3).show(3),
     "progress of a migration": lambda: MigrationProgress()(1, 1),
 }
@@ -104,7 +105,7 @@ def test_a_bug_of_ours_while_publishing_does_not_lose_the_result_of_the_run(
 ) -> None:
     monkeypatch.setattr(prefect_api, "run_logger", lambda: logging.getLogger("the run"))
     with best_effort("artifact 'robots'"):
-        {}[f"s3{'cret'}"]
+        dict[str, str]()[f"s3{'cret'}"]
     assert "KeyError while publishing artifact 'robots'" in caplog.text
     assert "s3cret" not in caplog.text
 
