@@ -13,7 +13,7 @@ import sys
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prefect.client.schemas.objects import ConcurrencyLimitConfig
 from prefect.client.schemas.schedules import CronSchedule
@@ -59,7 +59,10 @@ def _deployment(declared: dict[str, Any]) -> RunnerDeployment:
 
 if __name__ == "__main__":
     # In the folder of this file: only a script can import it from there.
-    from parameters import delete_retired, update_parameters
+    if TYPE_CHECKING:
+        from deployments.parameters import delete_retired, update_parameters
+    else:
+        from parameters import delete_retired, update_parameters
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("file", nargs="?", type=Path, default=PREFECT_YAML, help="prefect.yaml")

@@ -1,5 +1,7 @@
 """What else was recorded of a Harbor: labels, webhooks, statistics, the log."""
 
+import httpx
+
 from tests.conformance.conftest import unique
 from tests.conformance.harbor import MARKS, HarborCaller, done, made
 from tests.sandbox.calls import API, refused
@@ -7,7 +9,7 @@ from tests.sandbox.calls import API, refused
 pytestmark = MARKS
 
 
-def conflict(answer) -> bool:
+def conflict(answer: httpx.Response) -> bool:
     assert answer.status_code == 409, answer.text
     return answer.json()["errors"][0]["code"] == "CONFLICT"
 

@@ -20,6 +20,7 @@ import pytest
 
 from demo.blocks import save_blocks
 from demo.processes import ROOT, LocalPlatform
+from tests.e2e.conftest import SandboxBench
 from tests.support.flow_harness import Worker
 
 pytestmark = [
@@ -88,7 +89,9 @@ def time_of(text: str) -> float:
     "running",
     "done",
 )
-def test_the_same_request_makes_one_run_however_often_it_is_sent(bench, onboard, record_property):
+def test_the_same_request_makes_one_run_however_often_it_is_sent(
+    bench: SandboxBench, onboard: Callable[..., Any], record_property: Callable[[str, object], None]
+) -> None:
     parameters = {"team": {"name": "demo"}, **bench.blocks}
     before = runs_of_deployment(bench.platform)
 
@@ -110,7 +113,9 @@ def test_the_same_request_makes_one_run_however_often_it_is_sent(bench, onboard,
 
 @pytest.mark.demand("robust", "other parameters make another run: the key has their hash")
 @pytest.mark.long
-def test_the_same_request_with_other_parameters_is_another_run(bench, onboard):
+def test_the_same_request_with_other_parameters_is_another_run(
+    bench: SandboxBench, onboard: Callable[..., Any]
+) -> None:
     """Prefect would silently return the old run. The key therefore has a hash of the parameters."""
     parameters = {"team": {"name": "demo"}, "dry_run": True, **bench.blocks}
 
@@ -155,8 +160,12 @@ def create(platform: LocalPlatform, body: dict[str, Any]) -> httpx.Response:
     ],
 )
 def test_faulty_parameters_are_refused_with_field_and_reason(
-    bench, onboard, parameters, field, reason
-):
+    bench: SandboxBench,
+    onboard: Callable[..., Any],
+    parameters: dict[str, Any],
+    field: str,
+    reason: str,
+) -> None:
     before = runs_of_deployment(bench.platform)
 
     done = onboard(bench.block, {**parameters, **bench.blocks})
@@ -169,7 +178,7 @@ def test_faulty_parameters_are_refused_with_field_and_reason(
     assert bench.sandbox.requests.total() == 0
 
 
-def test_the_other_flow_takes_no_unknown_parameter_either(bench):
+def test_the_other_flow_takes_no_unknown_parameter_either(bench: SandboxBench) -> None:
     with pytest.raises(httpx.HTTPStatusError) as refused:
         bench.start("onboard-teams", colour="red")
 
@@ -177,7 +186,7 @@ def test_the_other_flow_takes_no_unknown_parameter_either(bench):
 
 
 @pytest.mark.long
-def test_a_run_that_fails_says_why(bench, onboard):
+def test_a_run_that_fails_says_why(bench: SandboxBench, onboard: Callable[..., Any]) -> None:
     done = onboard(bench.block, {"team": {"name": "demo", "profile": "large"}, **bench.blocks})
 
     assert done.returncode == 1
@@ -185,7 +194,9 @@ def test_a_run_that_fails_says_why(bench, onboard):
 
 
 @pytest.mark.long
-def test_a_call_whose_answer_got_lost_is_sent_again_and_makes_one_run(bench, tmp_path):
+def test_a_call_whose_answer_got_lost_is_sent_again_and_makes_one_run(
+    bench: SandboxBench, tmp_path: Path
+) -> None:
     before = runs_of_deployment(bench.platform)
     with Unreliable(bench.platform.url) as api:
         onboard = caller(f"{api.url}/api", tmp_path)
@@ -241,7 +252,7 @@ class Unreliable:
 
 @pytest.mark.demand("robust", "the calls of docs/api.md work as printed")
 @pytest.mark.long
-def test_the_documented_calls_work_as_they_stand(bench):
+def test_the_documented_calls_work_as_they_stand(bench: SandboxBench) -> None:
     missing = [tool for tool in ("curl", "jq") if shutil.which(tool) is None]
     assert not missing, f"docs/api.md calls {', '.join(missing)}: install it (apt-get install)"
     save_blocks(bench.sandbox.addresses(), bench.declared)  # as `default`
@@ -273,7 +284,9 @@ def test_the_documented_calls_work_as_they_stand(bench):
     "done",
 )
 @pytest.mark.long
-def test_a_worker_does_the_same(bench, onboard, record_property):
+def test_a_worker_does_the_same(
+    bench: SandboxBench, onboard: Callable[..., Any], record_property: Callable[[str, object], None]
+) -> None:
     parameters = {"team": {"name": "demo"}, **bench.blocks}
     with Worker(bench.platform):
         refused = onboard(bench.block, {**parameters, "colour": "red"})
@@ -306,7 +319,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPlatform]
 
 
 @pytest.mark.long
-def test_a_server_that_asks_for_a_login_is_given_it(guarded, tmp_path):
+def test_a_server_that_asks_for_a_login_is_given_it(guarded: LocalPlatform, tmp_path: Path) -> None:
     api = f"{guarded.url}/api"
     parameters = {"team": {"name": "demo"}}
 
@@ -322,7 +335,9 @@ def test_a_server_that_asks_for_a_login_is_given_it(guarded, tmp_path):
 
 @pytest.mark.demand("robust", "a caller who gets 503 calls again with the same key: one run")
 @pytest.mark.long
-def test_a_caller_who_gets_503_calls_again_with_the_same_key(guarded, tmp_path):
+def test_a_caller_who_gets_503_calls_again_with_the_same_key(
+    guarded: LocalPlatform, tmp_path: Path
+) -> None:
     guarded.run("work-pool", "create", "tenantry", "--type", "process", "--overwrite")
     guarded.run("deploy", "--all")
     onboard = caller(f"{guarded.url}/api", tmp_path, PREFECT_API_AUTH_STRING=LOGIN, FOLLOW="0")

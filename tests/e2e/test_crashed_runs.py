@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from demo.processes import ROOT
+from tests.e2e.conftest import SandboxBench
 from tests.e2e.test_declared_teams import has_route, shop
 from tests.support.approvals import answer, wait_for_approval
 from tests.support.flow_harness import kill_when_running
@@ -21,7 +22,7 @@ CANCELLING_TIMEOUT = 300
 """The seconds after which the server ends the state Cancelling."""
 
 
-def ended(bench: Any, id: str, seconds: float = 600) -> dict[str, Any]:
+def ended(bench: SandboxBench, id: str, seconds: float = 600) -> dict[str, Any]:
     """Wait until a run has ended, and return it. A crashed run may be scheduled again."""
     bench.platform.wait_for(
         lambda: bench.platform.flow_run(id)["state_type"] in ENDED, seconds=seconds
@@ -30,7 +31,7 @@ def ended(bench: Any, id: str, seconds: float = 600) -> dict[str, Any]:
     return run
 
 
-def wait_for_state(bench: Any, id: str, *names: str, seconds: float = 180) -> None:
+def wait_for_state(bench: SandboxBench, id: str, *names: str, seconds: float = 180) -> None:
     bench.platform.wait_for(
         lambda: bench.platform.flow_run(id)["state_name"] in names, seconds=seconds
     )
@@ -48,7 +49,7 @@ def put_stuck(**times: timedelta) -> None:
 @pytest.mark.demand(
     "reality", "a run that dies each time is scheduled again a bounded number of times"
 )
-def test_a_run_that_dies_is_scheduled_again_three_times_at_most(bench):
+def test_a_run_that_dies_is_scheduled_again_three_times_at_most(bench: SandboxBench) -> None:
     """The next attempt finishes the work. A run that dies each time is not scheduled again."""
     bench.sandbox.controls.delay(0.05)  # so that the run can be killed while it runs
     once = bench.start("onboard-team", team={"name": "once"})
@@ -71,7 +72,9 @@ def test_a_run_that_dies_is_scheduled_again_three_times_at_most(bench):
 @pytest.mark.demand(
     "reality", "a run that dies each time is scheduled again a bounded number of times"
 )
-def test_a_run_that_always_dies_before_it_starts_is_scheduled_again_once(bench):
+def test_a_run_that_always_dies_before_it_starts_is_scheduled_again_once(
+    bench: SandboxBench,
+) -> None:
     """Its run count remains 0, so the count alone would not limit the attempts."""
     served = bench.platform.stop_flows()
     try:
@@ -94,7 +97,9 @@ def test_a_run_that_always_dies_before_it_starts_is_scheduled_again_once(bench):
 @pytest.mark.demand(
     "reality", "killed before and after an approval: the run finishes, and asks once"
 )
-def test_a_run_that_dies_before_and_after_an_approval_finishes_and_asks_once(shop):
+def test_a_run_that_dies_before_and_after_an_approval_finishes_and_asks_once(
+    shop: SandboxBench,
+) -> None:
     shop.sandbox.controls.delay(0.05)
     id = shop.start("onboard-team", team={"name": "shop"}, if_declared="replace")
     kill_when_running(shop.platform, id)
@@ -112,7 +117,7 @@ def test_a_run_that_dies_before_and_after_an_approval_finishes_and_asks_once(sho
 @pytest.mark.demand(
     "reality", "machine killed: Running and Pending runs finish, a cancelled one stays cancelled"
 )
-def test_runs_in_each_state_end_as_they_should_after_their_machine_died(shop):
+def test_runs_in_each_state_end_as_they_should_after_their_machine_died(shop: SandboxBench) -> None:
     """This is the table in docs/production.md: the process that serves the flows is killed and restarted."""
     platform, held = shop.platform, [True]
     suspended = shop.start("onboard-team", team={"name": "shop"}, if_declared="replace")

@@ -9,14 +9,15 @@ from prefect.automations import Automation
 from ruamel.yaml import YAML
 
 from blocks import Platform
-from demo.processes import ROOT, ProcessDied
-from tests.support.flow_harness import Worker, scheduled_runs
+from demo.processes import ROOT, LocalPlatform, ProcessDied
+from tests.e2e.conftest import SandboxBench
+from tests.support.flow_harness import SharedBench, Worker, scheduled_runs
 
 DEPLOYMENTS = YAML(typ="safe", pure=True).load(ROOT / "prefect.yaml")["deployments"]
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 
-def test_each_deployment_with_a_schedule_gets_scheduled_runs(platform):
+def test_each_deployment_with_a_schedule_gets_scheduled_runs(platform: LocalPlatform) -> None:
     """On demand; tests/production has servers that schedule runs by themselves."""
     scheduled = {item["name"] for item in DEPLOYMENTS if item.get("schedules")}
     far = {"start_time": (datetime.now(UTC) + timedelta(days=30)).isoformat(), "max_runs": 1}
@@ -42,7 +43,9 @@ def test_each_deployment_with_a_schedule_gets_scheduled_runs(platform):
         ("tenantry: drift is remediated (safe only)", "tenantry: drift is mended (safe only)"),
     ],
 )
-def test_an_automation_that_was_renamed_is_updated_and_not_made_twice(platform, name, former):
+def test_an_automation_that_was_renamed_is_updated_and_not_made_twice(
+    platform: LocalPlatform, name: str, former: str
+) -> None:
     found: Any = Automation.read(name=name)
     found.name = former
     found.update()
@@ -56,7 +59,7 @@ def test_an_automation_that_was_renamed_is_updated_and_not_made_twice(platform, 
 
 
 @pytest.mark.long
-def test_a_worker_runs_what_prefect_yaml_declares(shared):
+def test_a_worker_runs_what_prefect_yaml_declares(shared: SharedBench) -> None:
     platform = shared.platform
     served = platform.call("GET", "deployments/name/onboard-team/onboard-team")
     with Worker(platform):
@@ -71,7 +74,9 @@ def test_a_worker_runs_what_prefect_yaml_declares(shared):
 
 
 @pytest.mark.long
-def test_a_second_run_of_a_deployment_that_runs_one_at_a_time_waits_for_the_first(bench):
+def test_a_second_run_of_a_deployment_that_runs_one_at_a_time_waits_for_the_first(
+    bench: SandboxBench,
+) -> None:
     """It is not cancelled, because the user who started it expects its report."""
     bench.sandbox.controls.delay(0.2)
     started = [bench.start("check-platform") for _ in range(2)]
@@ -81,7 +86,9 @@ def test_a_second_run_of_a_deployment_that_runs_one_at_a_time_waits_for_the_firs
     assert runs[0]["end_time"] <= runs[1]["start_time"]
 
 
-def test_a_deployment_of_an_earlier_version_is_deleted_after_an_upgrade(platform):
+def test_a_deployment_of_an_earlier_version_is_deleted_after_an_upgrade(
+    platform: LocalPlatform,
+) -> None:
     """Its flow no longer exists, so its schedule would start a crashing run every hour."""
     old = "migrate-identity-provider"
     flow = platform.call("POST", "flows/", {"name": old})["id"]
@@ -97,7 +104,9 @@ def test_a_deployment_of_an_earlier_version_is_deleted_after_an_upgrade(platform
     assert {"mine", "follow-up-migration", "plan-migration"} <= names
 
 
-def test_former_parameters_of_own_deployments_are_renamed_after_an_upgrade(platform):
+def test_former_parameters_of_own_deployments_are_renamed_after_an_upgrade(
+    platform: LocalPlatform,
+) -> None:
     """The flows reject them, so each run of the deployment and its schedules would fail."""
     served = platform.call("GET", "deployments/name/detect-drift/detect-drift")
     former = {"declared_state": "eu", "harbor": "eu", "keycloak": "eu", "cluster": "eu-west"}
@@ -156,7 +165,9 @@ def test_former_parameters_of_own_deployments_are_renamed_after_an_upgrade(platf
     assert load("detect-drift-default").harbor == "eu"
 
 
-def test_an_own_deployment_that_cannot_be_updated_does_not_stop_the_others(platform):
+def test_an_own_deployment_that_cannot_be_updated_does_not_stop_the_others(
+    platform: LocalPlatform,
+) -> None:
     """`serve.py` updates them at its start: it would serve no flow."""
     served = platform.call("GET", "deployments/name/check-platform/check-platform")
     for name, parameters in (("broken", {"unknown": 1}), ("whole", {"harbor": "default"})):

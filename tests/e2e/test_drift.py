@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -16,6 +17,7 @@ from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.filesystems import LocalFileSystem
 
 from tasks.tables import read_table
+from tests.e2e.conftest import SandboxBench
 from tests.support.approvals import answer, next_approval, wait_for_approval
 
 pytestmark = [
@@ -27,16 +29,18 @@ pytestmark = [
 ]
 
 
-def rows(bench: Any, run: dict[str, Any]) -> list[dict[str, str]]:
+def rows(bench: SandboxBench, run: dict[str, Any]) -> list[dict[str, str]]:
     return read_table(bench.artifact("drift-findings", run)["data"])
 
 
-def found(bench: Any, run: dict[str, Any]) -> set[str]:
+def found(bench: SandboxBench, run: dict[str, Any]) -> set[str]:
     """Return the classes and resources of a run's findings."""
     return {f"{row['class']} {row['resource']}" for row in rows(bench, run)}
 
 
-def events(bench: Any, name: str, resource: str, run: dict[str, Any]) -> list[dict[str, Any]]:
+def events(
+    bench: SandboxBench, name: str, resource: str, run: dict[str, Any]
+) -> list[dict[str, Any]]:
     """Wait until a run's event with a name and resource has arrived, and return all such events."""
     body = {"filter": {"event": {"name": [name]}, "resource": {"id": [resource]}}, "limit": 50}
     related = f"prefect.flow-run.{run['id']}"
@@ -54,14 +58,14 @@ def events(bench: Any, name: str, resource: str, run: dict[str, Any]) -> list[di
     return found
 
 
-def onboarded(bench: Any, *teams: str) -> None:
+def onboarded(bench: SandboxBench, *teams: str) -> None:
     for team in teams:
         bench.declare(team)
     run = bench.run("onboard-teams")
     assert run["state_type"] == "COMPLETED", run["state"]["message"]
 
 
-def put_by_hand(bench: Any, team: str, *, marked: bool = False) -> str:
+def put_by_hand(bench: SandboxBench, team: str, *, marked: bool = False) -> str:
     """Create a RoleBinding that is not declared, and return its id."""
     marks = {"app.kubernetes.io/managed-by": "tenantry", "tenantry.io/team": team}
     name = "ours" if marked else "by-hand"
@@ -82,7 +86,9 @@ def put_by_hand(bench: Any, team: str, *, marked: bool = False) -> str:
     "reality", "faulty files, hostile values and faulty parameters through a real Prefect server"
 )
 @pytest.mark.long
-def test_a_team_whose_file_is_faulty_is_a_finding_and_nothing_of_it_is_removed(bench):
+def test_a_team_whose_file_is_faulty_is_a_finding_and_nothing_of_it_is_removed(
+    bench: SandboxBench,
+) -> None:
     onboarded(bench, "one", "two")
     extra = put_by_hand(bench, "two", marked=True)
     (bench.declared / "teams" / "one.yaml").write_text("name: one\nharbor: {\n")
@@ -103,7 +109,7 @@ def test_a_team_whose_file_is_faulty_is_a_finding_and_nothing_of_it_is_removed(b
 
 
 @pytest.mark.long
-def test_a_team_just_onboarded_is_in_sync_and_nothing_is_written(bench):
+def test_a_team_just_onboarded_is_in_sync_and_nothing_is_written(bench: SandboxBench) -> None:
     onboarded(bench, "one", "two")
     bench.sandbox.requests.reset()
 
@@ -120,7 +126,9 @@ def test_a_team_just_onboarded_is_in_sync_and_nothing_is_written(bench):
 
 
 @pytest.mark.long
-def test_drift_is_reported_by_artifacts_events_and_files_and_remediated_on_request(bench, tmp_path):
+def test_drift_is_reported_by_artifacts_events_and_files_and_remediated_on_request(
+    bench: SandboxBench, tmp_path: Path
+) -> None:
     LocalFileSystem(basepath=str(tmp_path / "kept")).save(bench.block, overwrite=True)
     store = f"local-file-system/{bench.block}"
     onboarded(bench, "one", "two")
@@ -160,7 +168,7 @@ def test_drift_is_reported_by_artifacts_events_and_files_and_remediated_on_reque
 
 
 @pytest.mark.long
-def test_nothing_is_removed_before_a_person_approves_this_very_plan(bench):
+def test_nothing_is_removed_before_a_person_approves_this_very_plan(bench: SandboxBench) -> None:
     onboarded(bench, "one")
     put_by_hand(bench, "one", marked=True)
     id = bench.start("detect-drift", remediate="all")
@@ -188,7 +196,7 @@ def test_nothing_is_removed_before_a_person_approves_this_very_plan(bench):
 
 
 @pytest.mark.long
-def test_what_is_not_approved_is_left_as_it_is(bench):
+def test_what_is_not_approved_is_left_as_it_is(bench: SandboxBench) -> None:
     onboarded(bench, "one")
     put_by_hand(bench, "one", marked=True)
     bench.sandbox.requests.reset()
@@ -203,7 +211,9 @@ def test_what_is_not_approved_is_left_as_it_is(bench):
 
 
 @pytest.mark.long
-def test_an_id_to_remove_that_is_no_extra_is_named_and_nothing_is_changed(bench):
+def test_an_id_to_remove_that_is_no_extra_is_named_and_nothing_is_changed(
+    bench: SandboxBench,
+) -> None:
     onboarded(bench, "one")
     bench.sandbox.requests.reset()
 
@@ -216,7 +226,7 @@ def test_an_id_to_remove_that_is_no_extra_is_named_and_nothing_is_changed(bench)
 
 
 @pytest.mark.long
-def test_a_system_that_is_down_costs_its_own_findings_only(bench):
+def test_a_system_that_is_down_costs_its_own_findings_only(bench: SandboxBench) -> None:
     onboarded(bench, "one")
     bench.sandbox.kubernetes.delete("NetworkPolicy", "tenantry-allow-dns", "team-one")
     bench.sandbox.controls.fail(401, system="keycloak", times=None)
@@ -243,7 +253,9 @@ def test_a_system_that_is_down_costs_its_own_findings_only(bench):
     ],
 )
 @pytest.mark.long
-def test_a_mistake_in_the_parameters_is_reported_before_any_call(bench, given, said):
+def test_a_mistake_in_the_parameters_is_reported_before_any_call(
+    bench: SandboxBench, given: dict[str, Any], said: str
+) -> None:
     bench.declare("one")
 
     run = bench.run("detect-drift", **given)
@@ -257,7 +269,7 @@ def test_a_mistake_in_the_parameters_is_reported_before_any_call(bench, given, s
 
 
 @contextmanager
-def switched_on(bench: Any, name: str) -> Iterator[None]:
+def switched_on(bench: SandboxBench, name: str) -> Iterator[None]:
     (automation,) = [
         each
         for each in bench.platform.call("POST", "automations/filter", {})
@@ -272,7 +284,7 @@ def switched_on(bench: Any, name: str) -> Iterator[None]:
         bench.platform.call("PATCH", path, {"enabled": False})
 
 
-def runs_of(bench: Any, **parameters: Any) -> list[dict[str, Any]]:
+def runs_of(bench: SandboxBench, **parameters: Any) -> list[dict[str, Any]]:
     """Return the runs with this bench's blocks and these parameters."""
     wanted = {"platform": bench.block, **parameters}
     found = bench.platform.call("POST", "flow_runs/filter", {"sort": "START_TIME_DESC"})
@@ -280,7 +292,9 @@ def runs_of(bench: Any, **parameters: Any) -> list[dict[str, Any]]:
 
 
 @pytest.mark.long
-def test_the_automation_remediates_the_teams_with_drift_once_and_removes_nothing(bench):
+def test_the_automation_remediates_the_teams_with_drift_once_and_removes_nothing(
+    bench: SandboxBench,
+) -> None:
     """The list of teams is passed as a list. With text, the action would fail silently."""
     onboarded(bench, "one", "two")
     extra = put_by_hand(bench, "one", marked=True)
@@ -316,7 +330,7 @@ class Inbox(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.mark.long
-def test_the_notification_lists_new_findings_only(bench):
+def test_the_notification_lists_new_findings_only(bench: SandboxBench) -> None:
     class Own(Inbox):
         messages: ClassVar[list[str]] = []
 

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page
 
+from tests.e2e.conftest import SandboxBench
 from tests.sandbox.calls import Caller
 from tests.support.approvals import wait_for_approval
 from tests.support.browser import answer_approval, open_approval, open_ui
 from tests.support.images import image, push
+from tests.support.narrowing import present
 
 pytestmark = [
     pytest.mark.e2e,
@@ -44,7 +46,7 @@ def page() -> Iterator[Page]:
             page.screenshot(path=Path(folder) / "form.png", full_page=True)
 
 
-def open_form(page: Page, bench: Any) -> None:
+def open_form(page: Page, bench: SandboxBench) -> None:
     id = bench.platform.call("GET", "deployments/name/onboard-team/onboard-team")["id"]
     page.goto(f"{bench.platform.url}/v2/deployments/deployment/{id}/run")
     page.get_by_label("Name", exact=True).wait_for()
@@ -58,7 +60,7 @@ def submit(page: Page) -> None:
         page.get_by_role("button", name="Submit").click()
 
 
-def start(page: Page, bench: Any) -> dict[str, Any]:
+def start(page: Page, bench: SandboxBench) -> dict[str, Any]:
     """Submit the form as a user does, and return the ended run.
 
     If the server answers 503, as on SQLite during another write, the form remains open and is
@@ -81,7 +83,9 @@ def start(page: Page, bench: Any) -> dict[str, Any]:
     "headless Chromium: fields that the user leaves untouched come from the platform",
     sample=True,
 )
-def test_what_the_form_leaves_untouched_comes_from_the_platform(bench, page):
+def test_what_the_form_leaves_untouched_comes_from_the_platform(
+    bench: SandboxBench, page: Page
+) -> None:
     bench.declare_platform(PLATFORM)
     page.goto(f"{bench.platform.url}/")
     page.wait_for_url("**/v2/**")
@@ -106,16 +110,16 @@ def test_what_the_form_leaves_untouched_comes_from_the_platform(bench, page):
     file = bench.declared / "teams" / "shop.yaml"
     assert file.read_text() == "name: shop\nprofile: production\n"
     project = bench.sandbox.harbor.projects["team-shop"]
-    assert project.quota.hard == 100 * 2**30
+    assert present(project.quota).hard == 100 * 2**30
     assert project.metadata["auto_scan"] == "true"
     assert project.immutable_rules
-    namespace = bench.sandbox.kubernetes.get("Namespace", "team-shop")
+    namespace = present(bench.sandbox.kubernetes.get("Namespace", "team-shop"))
     level = namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
     assert level == "restricted"
 
 
 @pytest.mark.demand("reality", "a bad name is refused in words", sample=True)
-def test_a_bad_name_is_refused_with_a_message_at_its_field(bench, page):
+def test_a_bad_name_is_refused_with_a_message_at_its_field(bench: SandboxBench, page: Page) -> None:
     open_form(page, bench)
     page.get_by_label("Name", exact=True).fill("Web Shop")
 
@@ -127,7 +131,9 @@ def test_a_bad_name_is_refused_with_a_message_at_its_field(bench, page):
 
 
 @pytest.mark.parametrize("approve", [True, False])
-def test_a_plan_is_approved_or_refused_in_the_ui(approve, bench, page):
+def test_a_plan_is_approved_or_refused_in_the_ui(
+    approve: bool, bench: SandboxBench, page: Page
+) -> None:
     bench.declare_platform("name: test\nmesh: {gateway: istio-ingress/public}\n")
     route = "routes: {web: {host: a.example.com, paths: [{service: web, port: 80}]}}\n"
     bench.declare("shop", route)

@@ -5,13 +5,13 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
 from blocks import DeclaredState
 from demo.processes import ROOT
+from tests.e2e.conftest import SandboxBench
 from tests.support.git_server import TOKEN, USERNAME, BareRepository, HttpServer, files_with, git
 
 pytestmark = [
@@ -31,7 +31,7 @@ def repository(tmp_path: Path) -> BareRepository:
 
 
 @pytest.fixture
-def server(bench: Any, repository: BareRepository) -> Iterator[HttpServer]:
+def server(bench: SandboxBench, repository: BareRepository) -> Iterator[HttpServer]:
     """Serve the repository, and name it in the bench's block."""
     with HttpServer(repository.path.parent) as server:
         DeclaredState(
@@ -44,7 +44,7 @@ def server(bench: Any, repository: BareRepository) -> Iterator[HttpServer]:
 
 
 @pytest.fixture
-def trigger(bench: Any) -> Callable[..., subprocess.CompletedProcess[str]]:
+def trigger(bench: SandboxBench) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Return a function that calls the script as a CI step does."""
 
     def trigger(commit: str, **more: str) -> subprocess.CompletedProcess[str]:
@@ -66,7 +66,12 @@ def run_of(done: subprocess.CompletedProcess[str]) -> str:
 
 
 @pytest.mark.long
-def test_a_push_triggers_a_run_at_its_commit(bench, server, repository, trigger):
+def test_a_push_triggers_a_run_at_its_commit(
+    bench: SandboxBench,
+    server: HttpServer,
+    repository: BareRepository,
+    trigger: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
     commit = repository.commit({"teams/shop.yaml": "name: shop\n"})
     later = repository.commit({"teams/data.yaml": "name: data\n"})
 
@@ -85,7 +90,12 @@ def test_a_push_triggers_a_run_at_its_commit(bench, server, repository, trigger)
 
 
 @pytest.mark.long
-def test_the_same_commit_makes_one_run(bench, server, repository, trigger):
+def test_the_same_commit_makes_one_run(
+    bench: SandboxBench,
+    server: HttpServer,
+    repository: BareRepository,
+    trigger: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
     first = trigger(repository.first)
     again = trigger(repository.first)
 
@@ -95,7 +105,12 @@ def test_the_same_commit_makes_one_run(bench, server, repository, trigger):
 
 
 @pytest.mark.long
-def test_a_run_that_found_another_at_work_is_asked_for_again(bench, server, repository, trigger):
+def test_a_run_that_found_another_at_work_is_asked_for_again(
+    bench: SandboxBench,
+    server: HttpServer,
+    repository: BareRepository,
+    trigger: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
     """The deployment has one run at a time, and cancels a second one."""
     other = trigger(repository.first, FOLLOW="0")
     commit = repository.commit({"teams/shop.yaml": "name: shop\n"})
@@ -107,7 +122,11 @@ def test_a_run_that_found_another_at_work_is_asked_for_again(bench, server, repo
 
 
 @pytest.mark.long
-def test_a_commit_that_is_none_is_refused_by_the_api(bench, server, trigger):
+def test_a_commit_that_is_none_is_refused_by_the_api(
+    bench: SandboxBench,
+    server: HttpServer,
+    trigger: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
     done = trigger("main")
 
     assert done.returncode == 2
@@ -118,7 +137,12 @@ def test_a_commit_that_is_none_is_refused_by_the_api(bench, server, trigger):
     "reality", "faulty files, hostile values and faulty parameters through a real Prefect server"
 )
 @pytest.mark.long
-def test_a_faulty_commit_fails_the_step_and_says_where(bench, server, repository, trigger):
+def test_a_faulty_commit_fails_the_step_and_says_where(
+    bench: SandboxBench,
+    server: HttpServer,
+    repository: BareRepository,
+    trigger: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
     commit = repository.commit({"teams/shop.yaml": "name: shop\ncolour: red\n"})
 
     done = trigger(commit)
@@ -129,7 +153,9 @@ def test_a_faulty_commit_fails_the_step_and_says_where(bench, server, repository
 
 
 @pytest.mark.long
-def test_a_team_that_came_by_the_api_is_pushed(bench, server, repository, tmp_path):
+def test_a_team_that_came_by_the_api_is_pushed(
+    bench: SandboxBench, server: HttpServer, repository: BareRepository, tmp_path: Path
+) -> None:
     run = bench.run("onboard-team", team={"name": "demo", "contact": "#demo"})
 
     assert run["state_type"] == "COMPLETED", run["state"]["message"]
@@ -143,7 +169,9 @@ def test_a_team_that_came_by_the_api_is_pushed(bench, server, repository, tmp_pa
 
 
 @pytest.mark.long
-def test_a_refused_push_ends_the_run_before_any_system_is_changed(bench, server, repository):
+def test_a_refused_push_ends_the_run_before_any_system_is_changed(
+    bench: SandboxBench, server: HttpServer, repository: BareRepository
+) -> None:
     repository.hook("update", "echo 'main takes merge requests only' >&2; exit 1")
 
     run = bench.run("onboard-team", team={"name": "demo"})

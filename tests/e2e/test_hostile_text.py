@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tenantry.text import visible
+from tests.e2e.conftest import SandboxBench
 from tests.isolation.hostile import LIVE, MALLORY, SHOP, rendered, write_hostile_text
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600), pytest.mark.usefixtures("platform")]
@@ -38,7 +39,7 @@ RUNS: list[tuple[str, dict[str, Any]]] = [
     ],
 )
 def test_no_flow_shows_hostile_text_as_more_than_text(
-    bench: Any, runs: list[tuple[str, dict[str, Any]]]
+    bench: SandboxBench, runs: list[tuple[str, dict[str, Any]]]
 ) -> None:
     for team in (MALLORY, SHOP):
         (bench.declared / "teams" / f"{team['name']}.yaml").write_text(
@@ -69,7 +70,7 @@ def test_no_flow_shows_hostile_text_as_more_than_text(
     assert not any("evil" in text or "mallory" in text for text in pages)
 
 
-def _shown(bench: Any, run: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _shown(bench: SandboxBench, run: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield all texts of a run that Prefect shows, with their places."""
     call = bench.platform.call
     of_run = {"any_": [run["id"]]}

@@ -1,12 +1,11 @@
 """import-teams, through a real Prefect server."""
 
-from typing import Any
-
 import pytest
 
 from tenantry.declared import load, read
 from tenantry.onboarding import onboard
 from tenantry.systems.systems import Systems
+from tests.e2e.conftest import SandboxBench
 from tests.support.harness import connections
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -14,7 +13,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 TEAM = "name: shop\nrobots: {scanner: {access: ['repository:list']}}\n"
 
 
-def test_the_file_of_an_existing_team_is_written_and_nothing_else(bench: Any) -> None:
+def test_the_file_of_an_existing_team_is_written_and_nothing_else(bench: SandboxBench) -> None:
     bench.declare_platform("name: test   # by hand\n")
     file = bench.declared / "teams" / "shop.yaml"
     file.write_text(TEAM)

@@ -3,7 +3,7 @@
 import itertools
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -208,8 +208,12 @@ def places(platform: LocalPlatform, tmp_path_factory: pytest.TempPathFactory) ->
     "kills",
 )
 def test_runs_whose_server_is_killed_between_two_tasks_finish_when_they_are_run_again(
-    platform, places, tmp_path, whole, record_property
-):
+    platform: LocalPlatform,
+    places: list[Place],
+    tmp_path: Path,
+    whole: bool,
+    record_property: Callable[[str, object], None],
+) -> None:
     """This kills at three boundaries; `make show-robust` kills at all, some of them silently."""
     chosen = places if whole else [places[3], places[-2], places[-1]]
     record_property("kills", len(chosen))
@@ -223,8 +227,12 @@ def test_runs_whose_server_is_killed_between_two_tasks_finish_when_they_are_run_
 
 @pytest.mark.demand("robust", "the same with a worker", "kills")
 def test_runs_whose_worker_is_killed_between_two_tasks_finish_when_they_are_run_again(
-    platform, places, tmp_path, whole, record_property
-):
+    platform: LocalPlatform,
+    places: list[Place],
+    tmp_path: Path,
+    whole: bool,
+    record_property: Callable[[str, object], None],
+) -> None:
     chosen = places if whole else places[-2:-1]
     record_property("kills", len(chosen))
     wrong: dict[Place, list[str]] = {}

@@ -27,6 +27,7 @@ from tenantry.declared import load
 from tenantry.onboarding import onboard, onboard_many, plan_all
 from tenantry.outcomes import Outcome
 from tenantry.systems.systems import Systems
+from tests.e2e.conftest import SandboxBench
 from tests.support.flow_harness import wide
 
 pytestmark = [
@@ -41,7 +42,7 @@ def slots(platform: LocalPlatform, team: str) -> int:
     return int(platform.call("GET", f"v2/concurrency_limits/{limit_name(team)}")["active_slots"])
 
 
-def systems_of(bench: Any) -> Systems:
+def systems_of(bench: SandboxBench) -> Systems:
     """Return the systems of a bench, for use without Prefect."""
     addresses = bench.sandbox.addresses()
     connections = Connections(
@@ -52,7 +53,7 @@ def systems_of(bench: Any) -> Systems:
     return Systems(connections, load(bench.declared))
 
 
-def robots(bench: Any) -> list[str]:
+def robots(bench: SandboxBench) -> list[str]:
     return sorted(robot.name for robot in bench.sandbox.harbor.robots.values())
 
 
@@ -60,7 +61,7 @@ def robots(bench: Any) -> list[str]:
 
 
 @pytest.mark.long
-def test_of_two_runs_for_a_team_one_waits_and_then_finds_nothing_to_do(bench):
+def test_of_two_runs_for_a_team_one_waits_and_then_finds_nothing_to_do(bench: SandboxBench) -> None:
     platform = bench.platform
     bench.sandbox.controls.delay(0.4)  # so that the other run observes while one holds the lock
     with TeamLock(["twice"]):
@@ -80,7 +81,7 @@ def test_of_two_runs_for_a_team_one_waits_and_then_finds_nothing_to_do(bench):
 
 
 @pytest.mark.long
-def test_a_batch_and_a_run_for_one_of_its_teams_keep_apart(bench):
+def test_a_batch_and_a_run_for_one_of_its_teams_keep_apart(bench: SandboxBench) -> None:
     platform = bench.platform
     names = [f"beside{number:02}" for number in range(14)]
     for name in names:
@@ -104,7 +105,7 @@ def test_a_batch_and_a_run_for_one_of_its_teams_keep_apart(bench):
 
 
 @pytest.mark.long
-def test_two_batches_at_once_bring_each_team_once(bench):
+def test_two_batches_at_once_bring_each_team_once(bench: SandboxBench) -> None:
     platform = bench.platform
     names = [f"both{number:02}" for number in range(14)]
     for name in names:
@@ -128,7 +129,9 @@ def test_two_batches_at_once_bring_each_team_once(bench):
     "robust", "a killed lock holder delays the next run by the lease, a minute", "seconds"
 )
 @pytest.mark.long
-def test_a_dead_holders_lock_is_free_within_about_a_minute(bench, record_property):
+def test_a_dead_holders_lock_is_free_within_about_a_minute(
+    bench: SandboxBench, record_property: Callable[[str, object], None]
+) -> None:
     code = (
         "from tasks.locks import TeamLock; import time\n"
         "with TeamLock(['dead']): print('taken', flush=True); time.sleep(600)"
@@ -166,7 +169,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 @pytest.mark.usefixtures("platform")
-def test_a_shards_locks_are_one_call_however_many_they_are(calls):
+def test_a_shards_locks_are_one_call_however_many_they_are(calls: Counter[str]) -> None:
     names = [f"many{number:02}" for number in range(25)]
     with TeamLock(names):
         pass
@@ -179,7 +182,7 @@ def test_a_shards_locks_are_one_call_however_many_they_are(calls):
     assert dict(calls) == {**taken, "decrement-with-lease": 1}
 
 
-def test_many_locks_are_taken_all_or_none(platform):
+def test_many_locks_are_taken_all_or_none(platform: LocalPlatform) -> None:
     with TeamLock(["some-b"]):
         with get_client(sync_client=True) as client:
             whole = TeamLock(["some-a", "some-b", "some-c"])
@@ -189,7 +192,9 @@ def test_many_locks_are_taken_all_or_none(platform):
 
 
 @pytest.mark.long
-def test_a_lock_that_somebody_switched_off_is_named_and_costs_its_team_only(bench):
+def test_a_lock_that_somebody_switched_off_is_named_and_costs_its_team_only(
+    bench: SandboxBench,
+) -> None:
     names = [f"off{number:02}" for number in range(14)]
     for name in names:
         bench.declare(name)
@@ -217,7 +222,9 @@ def test_a_lock_that_somebody_switched_off_is_named_and_costs_its_team_only(benc
 
 
 @pytest.mark.usefixtures("platform")
-def test_the_error_of_a_run_that_waits_for_too_long_says_how_to_free_the_lock(monkeypatch):
+def test_the_error_of_a_run_that_waits_for_too_long_says_how_to_free_the_lock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(locks, "MAX_WAIT", -1.0)
 
     with TeamLock(["stuck"]), pytest.raises(LockUnusable) as raised:
@@ -227,7 +234,9 @@ def test_the_error_of_a_run_that_waits_for_too_long_says_how_to_free_the_lock(mo
 
 
 @pytest.mark.demand("lifecycle", "a run that began before the offboarding restores nothing")
-def test_a_team_that_was_offboarded_meanwhile_is_refused_under_its_lock(bench):
+def test_a_team_that_was_offboarded_meanwhile_is_refused_under_its_lock(
+    bench: SandboxBench,
+) -> None:
     for name in ("ending", "staying"):
         bench.declare(name)
     lock = active_locks(load_platform(bench.block))
@@ -247,7 +256,9 @@ def test_a_team_that_was_offboarded_meanwhile_is_refused_under_its_lock(bench):
 # The lock is lost
 
 
-def test_nothing_is_written_once_the_lease_is_gone(bench, monkeypatch):
+def test_nothing_is_written_once_the_lease_is_gone(
+    bench: SandboxBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(locks, "RENEWAL", 0.1)
     bench.declare("robbed")
     lock, done = TeamLock(["robbed"]), []
@@ -272,7 +283,9 @@ def test_nothing_is_written_once_the_lease_is_gone(bench, monkeypatch):
     )
 
 
-def test_nothing_is_written_when_the_lease_could_not_be_renewed_in_time(bench, monkeypatch):
+def test_nothing_is_written_when_the_lease_could_not_be_renewed_in_time(
+    bench: SandboxBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(locks, "TIMEOUT", locks.LEASE)  # the lock is never certain
     names = ["late00", "late01"]
     for name in names:

@@ -1,11 +1,15 @@
 """The flows that offboard teams, through a real Prefect server."""
 
+from typing import Any
+
 import pytest
 from ruamel.yaml import YAML
 
+from tests.e2e.conftest import SandboxBench
 from tests.sandbox.calls import Caller
 from tests.support.approvals import answer, wait_for_approval
 from tests.support.images import image, push
+from tests.support.narrowing import present
 
 pytestmark = [
     pytest.mark.e2e,
@@ -14,7 +18,7 @@ pytestmark = [
 ]
 
 
-def record_of(bench, name="shop"):
+def record_of(bench: SandboxBench, name: str = "shop") -> Any:
     return (
         YAML(typ="safe", pure=True)
         .load(bench.declared / "teams" / f"{name}.yaml")
@@ -22,7 +26,7 @@ def record_of(bench, name="shop"):
     )
 
 
-def robots(bench, name="shop"):
+def robots(bench: SandboxBench, name: str = "shop") -> dict[str, bool]:
     """Return whether the team's robots are disabled, by name."""
     harbor = bench.sandbox.harbor
     (project,) = (each.id for each in harbor.projects.values() if each.name == f"team-{name}")
@@ -31,7 +35,7 @@ def robots(bench, name="shop"):
 
 
 @pytest.fixture
-def onboarded(bench):
+def onboarded(bench: SandboxBench) -> SandboxBench:
     """Return a bench with the onboarded teams `shop` and `data`."""
     for name in ("shop", "data"):
         bench.declare(name)
@@ -40,12 +44,12 @@ def onboarded(bench):
     return bench
 
 
-def offboard(bench, **parameters):
+def offboard(bench: SandboxBench, **parameters: Any) -> dict[str, Any]:
     return bench.run("offboard-team", **{"team": "shop", "confirm": "shop", **parameters})
 
 
 @pytest.mark.demand("lifecycle", "guard: a wrong confirmation fails before any call", sample=True)
-def test_a_wrong_confirmation_fails_before_any_call(bench):
+def test_a_wrong_confirmation_fails_before_any_call(bench: SandboxBench) -> None:
     run = offboard(bench, confirm="shpo")
     assert run["state_type"] == "FAILED"
     assert (
@@ -54,7 +58,7 @@ def test_a_wrong_confirmation_fails_before_any_call(bench):
     assert bench.sandbox.requests.total() == 0
 
 
-def test_a_team_is_revoked_skipped_and_restored(onboarded):
+def test_a_team_is_revoked_skipped_and_restored(onboarded: SandboxBench) -> None:
     bench = onboarded
     before = robots(bench)
     assert set(before.values()) == {False}
@@ -86,23 +90,25 @@ def test_a_team_is_revoked_skipped_and_restored(onboarded):
     assert robots(bench) == before
 
 
-def push_image(bench, name):
+def push_image(bench: SandboxBench, name: str) -> None:
     harbor = bench.sandbox.addresses()["harbor"]
     admin = Caller(harbor["url"], harbor["username"], harbor["password"])
     answer = push(admin, f"team-{name}/web", image(name), "1")
     assert answer.status_code == 201, answer.text
 
 
-def has_project(bench, name):
+def has_project(bench: SandboxBench, name: str) -> bool:
     return f"team-{name}" in {each.name for each in bench.sandbox.harbor.projects.values()}
 
 
-def archived(bench, name):
+def archived(bench: SandboxBench, name: str) -> Any:
     (file,) = (bench.declared / "archive").glob(f"{name}.*.yaml")
     return YAML(typ="safe", pure=True).load(file)["offboarding"]
 
 
-def test_a_removal_is_approved_once_and_keeps_a_project_with_images(onboarded):
+def test_a_removal_is_approved_once_and_keeps_a_project_with_images(
+    onboarded: SandboxBench,
+) -> None:
     bench = onboarded
     push_image(bench, "data")
     for name in ("shop", "data"):
@@ -137,7 +143,7 @@ def test_a_removal_is_approved_once_and_keeps_a_project_with_images(onboarded):
     assert set(robots(bench).values()) == {False}
 
 
-def test_nothing_is_revoked_or_removed_if_the_source_is_empty(onboarded):
+def test_nothing_is_revoked_or_removed_if_the_source_is_empty(onboarded: SandboxBench) -> None:
     bench = onboarded
     for name in ("shop", "data"):
         (bench.declared / "teams" / f"{name}.yaml").unlink()
@@ -166,7 +172,9 @@ def test_nothing_is_revoked_or_removed_if_the_source_is_empty(onboarded):
 
 
 @pytest.mark.long
-def test_an_approved_removal_that_is_blocked_continues_without_another_approval(onboarded):
+def test_an_approved_removal_that_is_blocked_continues_without_another_approval(
+    onboarded: SandboxBench,
+) -> None:
     bench = onboarded
     config = {
         "apiVersion": "v1",
@@ -183,7 +191,7 @@ def test_an_approved_removal_that_is_blocked_continues_without_another_approval(
     assert "example.com/backup" in run["state"]["message"]
     assert record_of(bench)["approved"]
 
-    found = bench.sandbox.kubernetes.get("ConfigMap", "x", "team-shop")
+    found = present(bench.sandbox.kubernetes.get("ConfigMap", "x", "team-shop"))
     bench.sandbox.kubernetes.put({**found, "metadata": {**found["metadata"], "finalizers": []}})
     run = bench.run("remove-offboarded-teams")
     assert run["state_type"] == "COMPLETED", run["state"]["message"]

@@ -4,16 +4,19 @@ The tests run on the given systems, except those on the sandbox, which count its
 """
 
 import base64
+from typing import Any
 
 import httpx
 import pytest
 
 from blocks import Platform
+from tests.e2e.conftest import SandboxBench
+from tests.support.flow_harness import SharedBench
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
-def test_one_team_is_onboarded_through_the_api(shared):
+def test_one_team_is_onboarded_through_the_api(shared: SharedBench) -> None:
     name = shared.name("demo")
 
     run = shared.run("onboard-team", team={"name": name, "display_name": "Demo"})
@@ -34,7 +37,7 @@ def test_one_team_is_onboarded_through_the_api(shared):
     assert set(tasks.values()) == {"Completed"}
 
 
-def test_the_artifacts_tell_the_changes_and_the_way_in_but_no_secret(shared):
+def test_the_artifacts_tell_the_changes_and_the_way_in_but_no_secret(shared: SharedBench) -> None:
     name, slug = shared.name("demo"), shared.slug("demo")
 
     run = shared.run("onboard-team", team={"name": name})
@@ -53,7 +56,7 @@ def test_the_artifacts_tell_the_changes_and_the_way_in_but_no_secret(shared):
 
 
 @pytest.mark.long
-def test_a_dry_run_shows_the_changes_and_makes_none(shared):
+def test_a_dry_run_shows_the_changes_and_makes_none(shared: SharedBench) -> None:
     name = shared.name("demo")
 
     run = shared.run("onboard-team", team={"name": name}, dry_run=True)
@@ -68,7 +71,7 @@ def test_a_dry_run_shows_the_changes_and_makes_none(shared):
 
 
 @pytest.mark.long
-def test_a_dry_run_sends_no_write_to_the_sandbox(bench):
+def test_a_dry_run_sends_no_write_to_the_sandbox(bench: SandboxBench) -> None:
     bench.run("onboard-team", team={"name": "demo"}, dry_run=True)
 
     assert bench.sandbox.requests.total() > 0
@@ -76,7 +79,9 @@ def test_a_dry_run_sends_no_write_to_the_sandbox(bench):
 
 
 @pytest.mark.parametrize(("team", "said"), [({"name": "a--b"}, "name"), ({"name": "123"}, "name")])
-def test_a_bad_team_is_refused_by_the_api_itself(bench, team, said):
+def test_a_bad_team_is_refused_by_the_api_itself(
+    bench: SandboxBench, team: dict[str, Any], said: str
+) -> None:
     """This runs on the sandbox, which counts the requests: none."""
     with pytest.raises(httpx.HTTPStatusError) as refused:
         bench.start("onboard-team", team=team)
@@ -87,7 +92,9 @@ def test_a_bad_team_is_refused_by_the_api_itself(bench, team, said):
 
 
 @pytest.mark.long
-def test_a_fault_that_only_the_platform_shows_ends_the_run_before_any_call(bench):
+def test_a_fault_that_only_the_platform_shows_ends_the_run_before_any_call(
+    bench: SandboxBench,
+) -> None:
     """This runs on the sandbox, which counts the requests: none."""
     run = bench.run("onboard-team", team={"name": "demo", "profile": "large"})
 
@@ -103,7 +110,9 @@ def test_a_fault_that_only_the_platform_shows_ends_the_run_before_any_call(bench
     "reality", "faulty files, hostile values and faulty parameters through a real Prefect server"
 )
 @pytest.mark.long
-def test_a_faulty_platform_ends_the_batch_before_any_call_and_names_every_fault(bench):
+def test_a_faulty_platform_ends_the_batch_before_any_call_and_names_every_fault(
+    bench: SandboxBench,
+) -> None:
     """This runs on the sandbox, which counts the requests: none."""
     bench.declare("bad", "harbor: {storage_quota: 0}\n")
     (bench.declared / "platform.yaml").write_text("colour: red\n")
@@ -119,7 +128,9 @@ def test_a_faulty_platform_ends_the_batch_before_any_call_and_names_every_fault(
 @pytest.mark.demand(
     "reality", "faulty files, hostile values and faulty parameters through a real Prefect server"
 )
-def test_a_faulty_team_file_is_named_with_every_fault_and_the_others_are_onboarded(shared):
+def test_a_faulty_team_file_is_named_with_every_fault_and_the_others_are_onboarded(
+    shared: SharedBench,
+) -> None:
     good, bad = shared.name("good"), shared.name("bad")
     shared.declare(good)
     shared.declare(bad, "harbor: {storage_quota: 0}\ncolour: red\n")
@@ -144,7 +155,9 @@ def test_a_faulty_team_file_is_named_with_every_fault_and_the_others_are_onboard
     "onboard",
     "one team fails: the others are onboarded, and the message names the team and the reason",
 )
-def test_a_failing_team_is_named_with_its_reason_and_the_others_are_onboarded(shared):
+def test_a_failing_team_is_named_with_its_reason_and_the_others_are_onboarded(
+    shared: SharedBench,
+) -> None:
     one, two, three = (shared.name(team) for team in ("one", "two", "three"))
     for name in (one, two, three):
         shared.declare(name)
@@ -170,7 +183,7 @@ def test_a_failing_team_is_named_with_its_reason_and_the_others_are_onboarded(sh
 
 
 @pytest.mark.long
-def test_the_schedule_takes_what_is_new_or_changed_and_nothing_else(shared):
+def test_the_schedule_takes_what_is_new_or_changed_and_nothing_else(shared: SharedBench) -> None:
     one, two = shared.name("one"), shared.name("two")
     shared.declare(one)
     shared.declare(two)
@@ -185,7 +198,7 @@ def test_the_schedule_takes_what_is_new_or_changed_and_nothing_else(shared):
 
 
 @pytest.mark.long
-def test_where_no_team_is_new_no_write_is_sent_to_the_sandbox(bench):
+def test_where_no_team_is_new_no_write_is_sent_to_the_sandbox(bench: SandboxBench) -> None:
     bench.declare("one")
     bench.run("onboard-teams")
     bench.sandbox.requests.reset()
@@ -197,7 +210,7 @@ def test_where_no_team_is_new_no_write_is_sent_to_the_sandbox(bench):
 
 
 @pytest.mark.long
-def test_a_missing_block_is_named(shared):
+def test_a_missing_block_is_named(shared: SharedBench) -> None:
     block = shared.block
     Platform(declared_state=block, harbor="nowhere", keycloak=block, clusters={"x": block}).save(
         f"{block}-faulty"
@@ -213,7 +226,7 @@ def test_a_missing_block_is_named(shared):
 
 
 @pytest.mark.long
-def test_the_same_key_makes_one_run(shared):
+def test_the_same_key_makes_one_run(shared: SharedBench) -> None:
     team = {"name": shared.name("demo")}
     first = shared.start("onboard-team", key=f"{shared.block}-1", team=team)
     again = shared.start("onboard-team", key=f"{shared.block}-1", team=team)

@@ -3,6 +3,7 @@
 import pytest
 
 from tenantry.checks import CHECKS
+from tests.e2e.conftest import SandboxBench
 
 pytestmark = [
     pytest.mark.e2e,
@@ -21,7 +22,7 @@ keycloak:
 
 
 @pytest.mark.long
-def test_a_dry_run_reports_the_planned_changes_and_writes_nothing(bench):
+def test_a_dry_run_reports_the_planned_changes_and_writes_nothing(bench: SandboxBench) -> None:
     bench.declare_platform(DECLARED)
 
     run = bench.run("configure-platform", dry_run=True)
@@ -30,7 +31,7 @@ def test_a_dry_run_reports_the_planned_changes_and_writes_nothing(bench):
 
 
 @pytest.mark.long
-def test_the_platform_is_configured_and_a_second_run_writes_nothing(bench):
+def test_the_platform_is_configured_and_a_second_run_writes_nothing(bench: SandboxBench) -> None:
     bench.declare_platform(DECLARED)
 
     first = bench.run("configure-platform")
@@ -52,7 +53,7 @@ def test_the_platform_is_configured_and_a_second_run_writes_nothing(bench):
 
 
 @pytest.mark.long
-def test_where_nothing_is_declared_no_system_is_called(bench):
+def test_where_nothing_is_declared_no_system_is_called(bench: SandboxBench) -> None:
     run = bench.run("configure-platform")
 
     assert run["state"]["message"] == "No resources of the platform itself are declared."
@@ -60,7 +61,9 @@ def test_where_nothing_is_declared_no_system_is_called(bench):
 
 
 @pytest.mark.long
-def test_the_check_passes_on_a_configured_platform_and_reports_new_faults(bench):
+def test_the_check_passes_on_a_configured_platform_and_reports_new_faults(
+    bench: SandboxBench,
+) -> None:
     bench.declare_platform(DECLARED)
     bench.run("configure-platform")
 

@@ -14,8 +14,10 @@ from flows.rotate import rotate_robots
 from tenantry.declared import load
 from tenantry.onboarding import onboard
 from tenantry.systems.systems import Systems
+from tests.e2e.conftest import SandboxBench
 from tests.support.approvals import answer
 from tests.support.harness import connections
+from tests.support.narrowing import present
 
 pytestmark = [
     pytest.mark.e2e,
@@ -33,7 +35,7 @@ robots:
 
 
 @pytest.fixture
-def teams(bench: Any) -> Any:
+def teams(bench: SandboxBench) -> SandboxBench:
     """Return two onboarded teams: the credentials of the first are 20 days old, the others new."""
     bench.declare("old", ROBOTS)
     bench.declare("new", ROBOTS)
@@ -51,12 +53,12 @@ def teams(bench: Any) -> Any:
     return bench
 
 
-def live(bench: Any, team: str, purpose: str) -> str:
-    held = bench.sandbox.kubernetes.get("Secret", f"harbor-{purpose}", f"team-{team}")
+def live(bench: SandboxBench, team: str, purpose: str) -> str:
+    held = present(bench.sandbox.kubernetes.get("Secret", f"harbor-{purpose}", f"team-{team}"))
     return str(held["metadata"]["annotations"]["tenantry.io/robot"])
 
 
-def all_live(bench: Any) -> dict[str, str]:
+def all_live(bench: SandboxBench) -> dict[str, str]:
     return {f"{t}/{p}": live(bench, t, p) for t in ("old", "new") for p in ("pull", "ci")}
 
 
@@ -87,7 +89,9 @@ def store(folder: Path) -> str:
 @pytest.mark.demand(
     "reality", "faulty files, hostile values and faulty parameters through a real Prefect server"
 )
-def test_a_team_whose_file_is_faulty_is_rotated_as_it_is_and_the_run_says_so(teams):
+def test_a_team_whose_file_is_faulty_is_rotated_as_it_is_and_the_run_says_so(
+    teams: SandboxBench,
+) -> None:
     teams.declare("old", f"{ROBOTS}colour: red\n")
 
     run = teams.run("rotate-robots")
@@ -105,7 +109,9 @@ def test_a_team_whose_file_is_faulty_is_rotated_as_it_is_and_the_run_says_so(tea
 
 
 @pytest.mark.parametrize("status", [500, pytest.param(503, marks=pytest.mark.long)])
-def test_a_run_completes_though_nothing_of_it_can_be_published(teams, monkeypatch, status):
+def test_a_run_completes_though_nothing_of_it_can_be_published(
+    teams: SandboxBench, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
     """Prefect's API rejects all artifacts, but the rotation is done by then."""
     real = httpx.HTTPTransport.handle_request
 
@@ -125,7 +131,9 @@ def test_a_run_completes_though_nothing_of_it_can_be_published(teams, monkeypatc
 
 @pytest.mark.demand("rotate", "Prefect: table, page, event and audit trail")
 @pytest.mark.long
-def test_due_credentials_are_rotated_reported_and_retired(teams, tmp_path):
+def test_due_credentials_are_rotated_reported_and_retired(
+    teams: SandboxBench, tmp_path: Path
+) -> None:
     kept = store(tmp_path)
 
     run = teams.run("rotate-robots", report_storage=kept)
@@ -161,7 +169,9 @@ def test_due_credentials_are_rotated_reported_and_retired(teams, tmp_path):
 
 @pytest.mark.demand("rotate", "Prefect: a dry run, and a second run")
 @pytest.mark.long
-def test_a_dry_run_reports_due_credentials_and_a_second_run_rotates_none(teams):
+def test_a_dry_run_reports_due_credentials_and_a_second_run_rotates_none(
+    teams: SandboxBench,
+) -> None:
     run = teams.run("rotate-robots", dry_run=True)
 
     assert run["state"]["message"] == "Dry run: 4 credentials: 2 due, 2 in sync."
@@ -179,9 +189,14 @@ def test_a_dry_run_reports_due_credentials_and_a_second_run_rotates_none(teams):
 
 @pytest.mark.demand("rotate", "Prefect: approval in the UI")
 @pytest.mark.long
-def test_a_compromised_credential_waits_for_an_approval(teams):
+def test_a_compromised_credential_waits_for_an_approval(teams: SandboxBench) -> None:
     before = all_live(teams)
-    asked = {"teams": ["new"], "purposes": ["pull"], "compromised": True, "reason": "leaked"}
+    asked: dict[str, Any] = {
+        "teams": ["new"],
+        "purposes": ["pull"],
+        "compromised": True,
+        "reason": "leaked",
+    }
     id = teams.start("rotate-robots", **asked)
     teams.platform.wait_for(lambda: teams.platform.flow_run(id)["state_type"] == "PAUSED")
     assert all_live(teams) == before
@@ -198,7 +213,7 @@ def test_a_compromised_credential_waits_for_an_approval(teams):
     assert names.count("pull-a") == 1, "the other team's"
 
 
-def start_again(bench: Any, id: str) -> dict[str, Any]:
+def start_again(bench: SandboxBench, id: str) -> dict[str, Any]:
     """Schedule an ended run again, as the automation does after a crash, and return the ended run."""
     state = {"type": "SCHEDULED", "name": "AwaitingRetry"}
     bench.platform.call("POST", f"flow_runs/{id}/set_state", {"state": state, "force": True})
@@ -209,7 +224,9 @@ def start_again(bench: Any, id: str) -> dict[str, Any]:
 
 
 @pytest.mark.long
-def test_a_run_that_is_started_again_continues_what_was_approved_and_asks_no_more(teams):
+def test_a_run_that_is_started_again_continues_what_was_approved_and_asks_no_more(
+    teams: SandboxBench,
+) -> None:
     once = iter([403])
     teams.sandbox.controls.choose = lambda system, method, path: (
         next(once, None) if method == "PATCH" and path.endswith("/harbor-ci") else None
@@ -233,7 +250,7 @@ def test_a_run_that_is_started_again_continues_what_was_approved_and_asks_no_mor
 
 
 @pytest.mark.long
-def test_a_rejected_plan_changes_nothing(teams):
+def test_a_rejected_plan_changes_nothing(teams: SandboxBench) -> None:
     before = all_live(teams)
     id = teams.start("rotate-robots", teams=["new"], compromised=True)
     teams.platform.wait_for(lambda: teams.platform.flow_run(id)["state_type"] == "PAUSED")
@@ -248,7 +265,7 @@ def test_a_rejected_plan_changes_nothing(teams):
 
 
 @pytest.mark.long
-def test_a_stopped_rotation_is_reported_and_the_others_continue(teams):
+def test_a_stopped_rotation_is_reported_and_the_others_continue(teams: SandboxBench) -> None:
     teams.sandbox.kubernetes.delete("Secret", "harbor-ci", "team-old")
     secret = {"name": "harbor-ci", "namespace": "team-old"}
     teams.sandbox.kubernetes.put({"apiVersion": "v1", "kind": "Secret", "metadata": secret})
@@ -273,7 +290,9 @@ def test_a_stopped_rotation_is_reported_and_the_others_continue(teams):
     ],
 )
 @pytest.mark.long
-def test_what_is_asked_wrongly_is_refused_before_anything_is_changed(teams, asked, said):
+def test_what_is_asked_wrongly_is_refused_before_anything_is_changed(
+    teams: SandboxBench, asked: dict[str, Any], said: str
+) -> None:
     run = teams.run("rotate-robots", **asked)
 
     assert run["state_type"] == "FAILED"

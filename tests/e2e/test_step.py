@@ -47,19 +47,21 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         NotEffective("harbor", "PATCH /x", "the secret does not open Harbor"),
     ],
 )
-def test_what_may_pass_is_tried_again_until_it_has(error):
+def test_what_may_pass_is_tried_again_until_it_has(error: TenantryError) -> None:
     assert fail(error, times=2) == (3, "done")
 
 
 @pytest.mark.usefixtures("platform")
-def test_it_is_given_up_after_eight_tries_with_the_systems_own_words():
+def test_it_is_given_up_after_eight_tries_with_the_systems_own_words() -> None:
     error = SystemUnavailable("harbor", "GET /x", "no answer")
 
     assert fail(error) == (8, "Harbor: GET /x: no answer")
 
 
 @pytest.mark.usefixtures("platform")
-def test_a_refusal_is_not_repeated_and_leaves_no_traceback(caplog):
+def test_a_refusal_is_not_repeated_and_leaves_no_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     error = SystemRefused("harbor", "POST /x", "forbidden", status=403)
 
     runs, message = fail(error)
@@ -69,7 +71,9 @@ def test_a_refusal_is_not_repeated_and_leaves_no_traceback(caplog):
 
 
 @pytest.mark.usefixtures("platform")
-def test_a_bug_of_ours_is_not_repeated_and_is_a_message_and_its_place_in_the_log(caplog):
+def test_a_bug_of_ours_is_not_repeated_and_is_a_message_and_its_place_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     runs, message = fail(KeyError("s3cret"))
 
     assert runs == 1
@@ -79,7 +83,7 @@ def test_a_bug_of_ours_is_not_repeated_and_is_a_message_and_its_place_in_the_log
     assert "s3cret" not in caplog.text + str(message)
 
 
-def test_the_tries_of_a_task_outlast_an_outage_of_a_minute_however_short_the_waits():
+def test_the_tries_of_a_task_outlast_an_outage_of_a_minute_however_short_the_waits() -> None:
     shortest = sum(DELAYS) * lower_clamp_multiple(1 + JITTER)
 
     assert 60 < shortest < 90

@@ -1,6 +1,8 @@
 """The access of a team is revoked, and onboarding the team again restores it."""
 
 import json
+from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
 
@@ -16,6 +18,8 @@ from tests.support.demands import Figure
 from tests.support.harness import REALM, Bench
 from tests.support.invariants import assert_in_sync
 from tests.support.wire import Wire
+
+T = TypeVar("T")
 
 
 def test_a_revoked_team_has_no_access(land: Bench) -> None:
@@ -107,7 +111,7 @@ def test_the_steps_and_the_changes_are_reported(land: Bench) -> None:
     steps: list[str] = []
     changes: list[str] = []
 
-    def step(name, work):
+    def step(name: str, work: Callable[[bool], T], /) -> T:
         steps.append(name)
         return work(False)
 

@@ -105,12 +105,12 @@ def onboarded(bench: RealBench) -> RealBench:
 
 
 @pytest.mark.demand("onboard", "real servers: the Prefect flow onboards three teams in one pass")
-def test_one_pass_leaves_nothing_to_do(onboarded):
+def test_one_pass_leaves_nothing_to_do(onboarded: RealBench) -> None:
     assert onboarded.plans() == {onboarded.name(team): () for team in ("data", "demo", "shop")}
 
 
 @pytest.mark.demand("onboard", "real servers: a second pass changes no resourceVersion")
-def test_a_second_pass_writes_nothing(onboarded):
+def test_a_second_pass_writes_nothing(onboarded: RealBench) -> None:
     """A write would increase a resource version, or the update time of a robot or quota."""
     before, projects = _versions(onboarded), _projects(onboarded)
 
@@ -121,7 +121,7 @@ def test_a_second_pass_writes_nothing(onboarded):
     assert _projects(onboarded) == projects
 
 
-def test_the_objects_are_there_as_declared(onboarded):
+def test_the_objects_are_there_as_declared(onboarded: RealBench) -> None:
     slug = onboarded.slug("shop")
     namespace = onboarded.core.read_namespace(slug)
     assert namespace.metadata.labels["app.kubernetes.io/managed-by"] == "tenantry"
@@ -144,7 +144,7 @@ def test_the_objects_are_there_as_declared(onboarded):
     assert [http["match"][0]["uri"]["prefix"] for http in route["spec"]["http"]] == ["/api/", "/"]
 
 
-def test_the_pull_secret_opens_harbor_and_pods_get_it(onboarded):
+def test_the_pull_secret_opens_harbor_and_pods_get_it(onboarded: RealBench) -> None:
     slug = onboarded.slug("demo")
     secret = onboarded.core.read_namespaced_secret("harbor-pull", slug)
     account = onboarded.core.read_namespaced_service_account("default", slug)
@@ -164,7 +164,9 @@ def test_the_pull_secret_opens_harbor_and_pods_get_it(onboarded):
     "real API server: members can work, but cannot write a NetworkPolicy, quota, "
     "limit range or role binding",
 )
-def test_members_can_work_in_the_namespace_but_not_change_its_isolation(onboarded):
+def test_members_can_work_in_the_namespace_but_not_change_its_isolation(
+    onboarded: RealBench,
+) -> None:
     """The ClusterRole `edit` of Kubernetes would let members write NetworkPolicies."""
     slug = onboarded.slug("demo")
 
@@ -202,9 +204,9 @@ def test_members_can_work_in_the_namespace_but_not_change_its_isolation(onboarde
 
 
 @pytest.mark.demand("onboard", "real Keycloak: a login yields an ID token with the team's group")
-def test_a_login_yields_an_id_token_with_the_teams_group(onboarded):
+def test_a_login_yields_an_id_token_with_the_teams_group(onboarded: RealBench) -> None:
     admin, slug = onboarded.admin, onboarded.slug("shop")
-    user = admin.create_user(
+    user: Any = admin.create_user(
         {
             "username": "alice",
             "email": "alice@example.com",
@@ -234,7 +236,7 @@ def test_a_login_yields_an_id_token_with_the_teams_group(onboarded):
 
 
 @pytest.mark.demand("onboard", "real servers: manual changes are found and remediated")
-def test_manual_changes_on_the_real_servers_are_found_and_repaired(onboarded):
+def test_manual_changes_on_the_real_servers_are_found_and_repaired(onboarded: RealBench) -> None:
     slug, admin = onboarded.slug("demo"), onboarded.admin
     networking = kubernetes.client.NetworkingV1Api(onboarded.api)
     rbac = kubernetes.client.RbacAuthorizationV1Api(onboarded.api)
@@ -259,7 +261,7 @@ def test_manual_changes_on_the_real_servers_are_found_and_repaired(onboarded):
     admin.update_group(
         group["id"], {"name": slug, "attributes": {**group["attributes"], "x": ["y"]}}
     )
-    client = admin.get_client_id(f"{onboarded.slug('shop')}-web")
+    client = present(admin.get_client_id(f"{onboarded.slug('shop')}-web"))
     admin.update_client(client, {"directAccessGrantsEnabled": True, "redirectUris": ["*"]})
 
     left = onboarded.plans()
@@ -287,7 +289,7 @@ def test_manual_changes_on_the_real_servers_are_found_and_repaired(onboarded):
     assert not [changes for changes in onboarded.plans().values() if changes]
 
 
-def test_fields_that_are_no_longer_declared_are_removed(onboarded):
+def test_fields_that_are_no_longer_declared_are_removed(onboarded: RealBench) -> None:
     """A label, a quota's limit and a client's origin that we set and that the file lost since."""
     file = onboarded.file("demo")
     before = file.read_text()
@@ -307,7 +309,7 @@ def test_fields_that_are_no_longer_declared_are_removed(onboarded):
     assert "count/secrets" not in quota.spec.hard
 
 
-def test_a_namespace_that_is_going_is_waited_for(onboarded):
+def test_a_namespace_that_is_going_is_waited_for(onboarded: RealBench) -> None:
     onboarded.core.delete_namespace(onboarded.slug("demo"))
 
     run = onboarded.run("onboard-teams")
@@ -317,15 +319,17 @@ def test_a_namespace_that_is_going_is_waited_for(onboarded):
     assert not onboarded.plans()[onboarded.name("demo")]
 
 
-def test_an_account_of_the_realm_with_three_roles_is_enough(onboarded, monkeypatch):
+def test_an_account_of_the_realm_with_three_roles_is_enough(
+    onboarded: RealBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """docs/production.md requires only these roles, and not an administrator of all realms."""
     admin = onboarded.admin
     password = [{"type": "password", "value": "enough", "temporary": False}]
     names = {"firstName": "A", "lastName": "B", "email": "robot@example.com"}
-    user = admin.create_user(
+    user: Any = admin.create_user(
         {"username": "tenantry", "enabled": True, "credentials": password, **names}
     )
-    client = admin.get_client_id("realm-management")
+    client = present(admin.get_client_id("realm-management"))
     roles = ("manage-users", "manage-clients", "manage-identity-providers")
     admin.assign_client_role(user, client, [admin.get_client_role(client, name) for name in roles])
     account = {"username": "tenantry", "password": "enough", "realm": onboarded.realm}
@@ -351,7 +355,7 @@ def test_an_account_of_the_realm_with_three_roles_is_enough(onboarded, monkeypat
 @pytest.mark.demand("onboard", "real Keycloak under /auth")
 def test_a_keycloak_under_a_path_works(
     bench: RealBench, real_keycloak_under_auth: Keycloak, tmp_path: Path
-):
+) -> None:
     admin = connected(real_keycloak_under_auth)
     admin.create_realm({"realm": bench.realm, "enabled": True})
     declared = tmp_path / "declared"

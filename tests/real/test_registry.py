@@ -83,7 +83,9 @@ def built(tmp_path: Path) -> tuple[Image, str]:
     return made, made.write(tmp_path / "built")
 
 
-def test_ci_pushes_and_the_team_pulls_the_same(registry, ci, pull, built) -> None:
+def test_ci_pushes_and_the_team_pulls_the_same(
+    registry: Registry, ci: dict, pull: dict, built: tuple[Image, str]
+) -> None:
     made, source = built
     pushed = registry.push(source, ci)
     assert pushed.returncode == 0, pushed.stderr
@@ -101,14 +103,18 @@ def test_ci_pushes_and_the_team_pulls_the_same(registry, ci, pull, built) -> Non
     assert again.returncode == 0, again.stderr
 
 
-def test_who_may_only_pull_pushes_nothing(registry, pull, built) -> None:
+def test_who_may_only_pull_pushes_nothing(
+    registry: Registry, pull: dict, built: tuple[Image, str]
+) -> None:
     refused = registry.push(built[1], pull)
     assert refused.returncode != 0
     assert "unauthorized to access repository: team-demo/shop/web, action: push" in refused.stderr
     assert registry.admin.json(f"/projects/{TEAM}/summary")["repo_count"] == 0
 
 
-def test_another_teams_robot_sees_nothing(registry, ci, built) -> None:
+def test_another_teams_robot_sees_nothing(
+    registry: Registry, ci: dict, built: tuple[Image, str]
+) -> None:
     assert registry.push(built[1], ci).returncode == 0
     stranger = registry.robot(OTHER, "pull", PULL)
     refused = registry.pull("stolen", stranger)
@@ -118,7 +124,7 @@ def test_another_teams_robot_sees_nothing(registry, ci, built) -> None:
 
 
 def test_a_refreshed_secret_fails_the_next_pull_and_its_requests_show(
-    registry, ci, pull, built
+    registry: Registry, ci: dict, pull: dict, built: tuple[Image, str]
 ) -> None:
     assert registry.push(built[1], ci).returncode == 0
     registry.admin("PATCH", f"/robots/{pull['id']}", json={})
@@ -131,7 +137,7 @@ def test_a_refreshed_secret_fails_the_next_pull_and_its_requests_show(
     ] == [401]
 
 
-def test_a_full_project_says_so(registry, ci, built) -> None:
+def test_a_full_project_says_so(registry: Registry, ci: dict, built: tuple[Image, str]) -> None:
     [quota] = registry.admin.json(
         f"/quotas?reference_id={registry.admin.json(f'/projects/{TEAM}')['project_id']}"
     )

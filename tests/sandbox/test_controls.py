@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from tenantry.sandbox import Clock, Controls, RequestCounter, Sandbox
 from tenantry.sandbox.counting import Answered, Counted
-from tenantry.sandbox.faults import SystemName
+from tenantry.sandbox.faults import FaultName, SystemName
 from tenantry.sandbox.harbor import SimulatedHarbor
 from tenantry.sandbox.harbor.routing import routes
 from tenantry.sandbox.keycloak import SimulatedKeycloak
@@ -172,7 +172,9 @@ def test_a_page_of_html_comes_in_place_of_json(controls: Controls, admin: Caller
 
 
 @pytest.mark.parametrize("fault", ["truncated", "cut", "not-json"])
-def test_where_there_is_no_body_none_is_spoiled(controls: Controls, admin: Caller, fault) -> None:
+def test_where_there_is_no_body_none_is_spoiled(
+    controls: Controls, admin: Caller, fault: FaultName
+) -> None:
     controls.fail(fault)
 
     answer = admin("HEAD", "/projects?project_name=library")

@@ -7,9 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tenantry.sandbox import Sandbox
+from tenantry.sandbox.harbor import SimulatedHarbor
 from tenantry.sandbox.harbor.model import Repository
 from tests.conformance.harbor import Session
-from tests.sandbox.calls import refused
+from tests.sandbox.calls import Caller, refused
 
 DAY = 86_400
 PULL, PUSH = ({"resource": "repository", "action": action} for action in ("pull", "push"))
@@ -23,12 +25,12 @@ def robot(**fields: object) -> dict:
 
 
 @pytest.fixture
-def ci(admin, demo) -> dict:
+def ci(admin: Caller, demo: int) -> dict:
     """The answer to the making of a project's robot."""
     return admin("POST", "/robots", json=robot()).json()
 
 
-def alive(admin, name: str, secret: str) -> bool:
+def alive(admin: Caller, name: str, secret: str) -> bool:
     answer = admin.login(name, secret)("GET", "/service/token?service=harbor-registry")
     return answer.status_code == 200
 
@@ -36,7 +38,7 @@ def alive(admin, name: str, secret: str) -> bool:
 # What it is as new
 
 
-def test_a_new_one_uses_the_sandboxs_keycloak(admin, sandbox) -> None:
+def test_a_new_one_uses_the_sandboxs_keycloak(admin: Caller, sandbox: Sandbox) -> None:
     shown = admin.json("/configurations")
     assert shown["auth_mode"] == {"editable": True, "value": "oidc_auth"}
     assert shown["oidc_endpoint"]["value"].startswith(sandbox.addresses()["keycloak"]["url"])
@@ -44,7 +46,7 @@ def test_a_new_one_uses_the_sandboxs_keycloak(admin, sandbox) -> None:
     assert [project["name"] for project in admin.json("/projects")] == ["library"]
 
 
-def test_what_is_real_but_not_simulated_says_so(admin) -> None:
+def test_what_is_real_but_not_simulated_says_so(admin: Caller) -> None:
     for path in ("/replication/policies", "/scanners", "/system/gc", "/c/userExists"):
         answer = admin("GET", path)
         assert answer.status_code == 501, path
@@ -54,7 +56,9 @@ def test_what_is_real_but_not_simulated_says_so(admin) -> None:
 # By its state
 
 
-def test_a_project_with_repositories_stays(admin, harbor, demo) -> None:
+def test_a_project_with_repositories_stays(
+    admin: Caller, harbor: SimulatedHarbor, demo: int
+) -> None:
     now = harbor.clock.now()
     harbor.projects["team-demo"].repositories["app"] = Repository(1, now, now)
     message = "the project contains repositories, can not be deleted"
@@ -63,14 +67,16 @@ def test_a_project_with_repositories_stays(admin, harbor, demo) -> None:
     assert admin.json("/projects/team-demo/_deletable") == {"message": message}
 
 
-def test_where_projects_have_no_quota_a_limit_is_ignored(admin, harbor) -> None:
+def test_where_projects_have_no_quota_a_limit_is_ignored(
+    admin: Caller, harbor: SimulatedHarbor
+) -> None:
     harbor.configuration["quota_per_project_enable"] = False
     project = admin.made("/projects", {"project_name": "team-demo", "storage_limit": 1024})
     assert admin.json(f"/quotas?reference=project&reference_id={project}") == []
     assert "quota" not in admin.json("/projects/team-demo/summary")
 
 
-def test_health_is_200_when_something_is_broken(admin, harbor) -> None:
+def test_health_is_200_when_something_is_broken(admin: Caller, harbor: SimulatedHarbor) -> None:
     assert admin.json("/health")["status"] == "healthy"
     harbor.unhealthy["jobservice"] = "gone"
     health = admin.json("/health")
@@ -80,7 +86,9 @@ def test_health_is_200_when_something_is_broken(admin, harbor) -> None:
     assert broken in health["components"]
 
 
-def test_the_auth_mode_is_free_again_after_the_last_user(admin, harbor) -> None:
+def test_the_auth_mode_is_free_again_after_the_last_user(
+    admin: Caller, harbor: SimulatedHarbor
+) -> None:
     alice = harbor.sign_in("alice", None, "sub", "iss", [])
     assert refused(admin("PUT", "/configurations", json={"auth_mode": "db_auth"}), 400, FIXED)
     assert admin("PUT", "/configurations", json={"auth_mode": "oidc_auth"}).status_code == 200
@@ -89,7 +97,9 @@ def test_the_auth_mode_is_free_again_after_the_last_user(admin, harbor) -> None:
     assert admin("PUT", "/configurations", json={"auth_mode": "db_auth"}).status_code == 200
 
 
-def test_a_configuration_from_the_environment_is_shown_and_not_changed(admin, harbor) -> None:
+def test_a_configuration_from_the_environment_is_shown_and_not_changed(
+    admin: Caller, harbor: SimulatedHarbor
+) -> None:
     harbor.overwrite_configuration({"robot_token_duration": 7})
     shown = admin.json("/configurations")
     assert shown["robot_token_duration"] == {"editable": False, "value": 7}
@@ -101,7 +111,7 @@ def test_a_configuration_from_the_environment_is_shown_and_not_changed(admin, ha
 
 
 @pytest.mark.demand("real", "Harbor: users")
-def test_users_of_the_provider(admin, harbor) -> None:
+def test_users_of_the_provider(admin: Caller, harbor: SimulatedHarbor) -> None:
     alice = harbor.sign_in("alice", "alice@lab.test", "sub-1", "iss", [])
     harbor.sign_in("bob", None, "sub-2", "iss", [])
     for query in ("username=lic", "email=lab.test", "q=username%3Dalice"):
@@ -115,7 +125,9 @@ def test_users_of_the_provider(admin, harbor) -> None:
     assert admin.json(f"/users/{alice.id}")["sysadmin_flag"] is True
 
 
-def test_a_project_outlives_the_user_that_owns_it(admin, harbor, demo) -> None:
+def test_a_project_outlives_the_user_that_owns_it(
+    admin: Caller, harbor: SimulatedHarbor, demo: int
+) -> None:
     alice = harbor.sign_in("alice", None, "sub", "iss", [])
     harbor.projects["team-demo"].owner_id = alice.id
     assert admin.json("/projects/team-demo")["owner_name"] == "alice"
@@ -123,7 +135,9 @@ def test_a_project_outlives_the_user_that_owns_it(admin, harbor, demo) -> None:
     assert "owner_name" not in admin.json("/projects/team-demo")
 
 
-def test_secrets_are_noted_for_a_search_and_never_saved(admin, ci, harbor) -> None:
+def test_secrets_are_noted_for_a_search_and_never_saved(
+    admin: Caller, ci: dict, harbor: SimulatedHarbor
+) -> None:
     fresh = admin("PATCH", f"/robots/{ci['id']}", json={}).json()["secret"]
     admin("PATCH", f"/robots/{ci['id']}", json={"secret": "Sup3rSecret"})
     admin("PUT", "/configurations", json={"oidc_client_secret": "hush"})
@@ -132,7 +146,7 @@ def test_secrets_are_noted_for_a_search_and_never_saved(admin, ci, harbor) -> No
     assert not any(secret in saved for secret in (ci["secret"], fresh, "Sup3rSecret"))
 
 
-def test_access_is_shown_by_its_first_use_ever(admin, ci) -> None:
+def test_access_is_shown_by_its_first_use_ever(admin: Caller, ci: dict) -> None:
     permission = {"kind": "project", "namespace": "team-demo", "access": [PUSH, PULL, PUSH]}
     made = admin.made("/robots", robot(name="later", permissions=[permission]))
     [shown] = admin.json(f"/robots/{made}")["permissions"]
@@ -143,7 +157,7 @@ def test_access_is_shown_by_its_first_use_ever(admin, ci) -> None:
 
 
 @pytest.fixture
-def erin(admin, harbor) -> dict:
+def erin(admin: Caller, harbor: SimulatedHarbor) -> dict:
     harbor.configuration["auth_mode"] = "db_auth"
     name = {"username": "erin", "email": "erin@lab.test", "realname": "Erin"}
     made = admin.made("/users", {**name, "password": "Passw0rd"})
@@ -151,7 +165,7 @@ def erin(admin, harbor) -> dict:
 
 
 @pytest.mark.demand("real", "Harbor: users")
-def test_a_separate_user_logs_in_and_reads_little(admin, erin, demo) -> None:
+def test_a_separate_user_logs_in_and_reads_little(admin: Caller, erin: dict, demo: int) -> None:
     user = admin.login("erin", "Passw0rd")
     current = user.json("/users/current")
     assert erin.items() <= current.items()
@@ -168,7 +182,7 @@ def test_a_separate_user_logs_in_and_reads_little(admin, erin, demo) -> None:
 
 
 @pytest.mark.demand("real", "Harbor: users")
-def test_a_user_of_its_own_fixes_the_way_of_authentication(admin, erin) -> None:
+def test_a_user_of_its_own_fixes_the_way_of_authentication(admin: Caller, erin: dict) -> None:
     assert admin.json("/configurations")["auth_mode"]["editable"] is False
     assert refused(admin("PUT", "/configurations", json={"auth_mode": "oidc_auth"}), 400, FIXED)
     assert admin("DELETE", f"/users/{erin['user_id']}").status_code == 200
@@ -177,7 +191,9 @@ def test_a_user_of_its_own_fixes_the_way_of_authentication(admin, erin) -> None:
 
 
 @pytest.mark.demand("real", "Harbor: users")
-def test_a_user_of_its_own_is_there_once_and_has_a_password_worth_the_name(admin, erin) -> None:
+def test_a_user_of_its_own_is_there_once_and_has_a_password_worth_the_name(
+    admin: Caller, erin: dict
+) -> None:
     body = {**erin, "password": "Passw0rd"}
     taken = admin("POST", "/users", json=body)
     assert refused(taken, 409, "user erin or email erin@lab.test already exists")
@@ -197,7 +213,7 @@ def test_a_user_of_its_own_is_there_once_and_has_a_password_worth_the_name(admin
 
 
 # A real one asks the other registry whether it is there.
-def test_another_registry_is_there_once_and_its_secret_masked(admin) -> None:
+def test_another_registry_is_there_once_and_its_secret_masked(admin: Caller) -> None:
     credential = {"type": "basic", "access_key": "key", "access_secret": "hush"}
     body = {"name": "hub", "type": "docker-hub", "url": "https://hub.docker.com"}
     made = admin.made("/registries", {**body, "credential": credential})
@@ -211,7 +227,7 @@ def test_another_registry_is_there_once_and_its_secret_masked(admin) -> None:
 # By its clock
 
 
-def test_an_expired_robot_looks_like_any_other(admin, ci, sandbox) -> None:
+def test_an_expired_robot_looks_like_any_other(admin: Caller, ci: dict, sandbox: Sandbox) -> None:
     path = f"/robots/{ci['id']}"
     created = ci["expires_at"] - 30 * DAY
     sandbox.clock.move(31 * DAY)
@@ -231,7 +247,7 @@ def test_an_expired_robot_looks_like_any_other(admin, ci, sandbox) -> None:
     assert not alive(admin, ci["name"], fresh.json()["secret"])
 
 
-def test_the_next_time_of_a_schedule(admin, demo) -> None:
+def test_the_next_time_of_a_schedule(admin: Caller, demo: int) -> None:
     body = {
         "algorithm": "or",
         "rules": [],
@@ -247,7 +263,9 @@ def test_the_next_time_of_a_schedule(admin, demo) -> None:
 
 
 @pytest.mark.demand("real", "Harbor: races: 409, 500, lost updates")
-def test_an_update_concurrent_with_a_refresh_loses_one_of_them(admin, ci, harbor) -> None:
+def test_an_update_concurrent_with_a_refresh_loses_one_of_them(
+    admin: Caller, ci: dict, harbor: SimulatedHarbor
+) -> None:
     harbor.race_window = 0.05
     path = f"/robots/{ci['id']}"
     body = {**admin.json(path), "description": "new"}
@@ -262,7 +280,9 @@ def test_an_update_concurrent_with_a_refresh_loses_one_of_them(admin, ci, harbor
 
 
 @pytest.mark.demand("real", "Harbor: races: 409, 500, lost updates")
-def test_parallel_adds_of_a_member_can_be_a_fault_of_the_server(admin, demo, harbor) -> None:
+def test_parallel_adds_of_a_member_can_be_a_fault_of_the_server(
+    admin: Caller, demo: int, harbor: SimulatedHarbor
+) -> None:
     harbor.race_window = 0.02
     group = {"group_name": "team-demo", "group_type": 3}
     body = {"role_id": 2, "member_group": group}

@@ -23,6 +23,7 @@ from starlette.routing import Route
 from tenantry.sandbox import Sandbox
 from tenantry.sandbox.harbor import SimulatedHarbor
 from tests.sandbox.calls import API, CLIENT, Caller, refused
+from tests.support.narrowing import present
 
 TOKEN = "x-harbor-csrf-token"
 KEY = rsa.generate_private_key(65537, 2048)
@@ -188,7 +189,9 @@ def taken(name: str, email: str) -> str:
 
 
 @pytest.mark.demand("real", "Harbor: OIDC login and callback")
-def test_a_login_goes_to_the_provider(alice, idp, harbor) -> None:
+def test_a_login_goes_to_the_provider(
+    alice: Person, idp: Provider, harbor: SimulatedHarbor
+) -> None:
     target = urlsplit(alice.start().headers["location"])
     assert f"{target.scheme}://{target.netloc}{target.path}" == f"{idp.issuer()}/authorize"
     assert "scope=openid+profile+email" in target.query
@@ -204,18 +207,20 @@ def test_a_login_goes_to_the_provider(alice, idp, harbor) -> None:
     }
 
 
-def test_the_sandboxs_own_provider_is_asked_without_holding_it_up(url, sandbox) -> None:
+def test_the_sandboxs_own_provider_is_asked_without_holding_it_up(
+    url: str, sandbox: Sandbox
+) -> None:
     """Both are served from one thread: whoever waits there for the other waits for ever."""
     location = Person(url).start().headers["location"]
     assert location.startswith(sandbox.addresses()["keycloak"]["url"])
 
 
-def test_extra_parameters_go_along(alice, harbor) -> None:
+def test_extra_parameters_go_along(alice: Person, harbor: SimulatedHarbor) -> None:
     harbor.configuration["oidc_extra_redirect_parms"] = '{"kc_idp_hint":"corp"}'
     assert "kc_idp_hint=corp" in alice.start().headers["location"]
 
 
-def test_only_local_addresses_to_go_on_to(alice) -> None:
+def test_only_local_addresses_to_go_on_to(alice: Person) -> None:
     for target in ("https://elsewhere.example", "//elsewhere.example", "harbor/projects"):
         answer = alice.start(f"?redirect_url={target}")
         assert refused(answer, 400, "cannot redirect to other site")
@@ -224,19 +229,23 @@ def test_only_local_addresses_to_go_on_to(alice) -> None:
 
 
 @pytest.mark.parametrize("path", ["login", "callback", "logout"])
-def test_there_is_no_provider_in_db_auth(nobody, harbor, path) -> None:
+def test_there_is_no_provider_in_db_auth(
+    nobody: Caller, harbor: SimulatedHarbor, path: str
+) -> None:
     harbor.configuration["auth_mode"] = "db_auth"
     answer = nobody("GET", f"/c/oidc/{path}")
     message = "auth mode: db_auth is not OIDC based"
     assert refused(answer, 412, message, code="PRECONDITION_FAILED")
 
 
-def test_an_unreachable_provider(alice, harbor) -> None:
+def test_an_unreachable_provider(alice: Person, harbor: SimulatedHarbor) -> None:
     harbor.configuration["oidc_endpoint"] = "http://127.0.0.1:1/lab"
     assert refused(alice.start(), 500, "internal server error")
 
 
-def test_settings_and_metadata_are_kept_for_three_seconds(alice, idp, admin, sandbox) -> None:
+def test_settings_and_metadata_are_kept_for_three_seconds(
+    alice: Person, idp: Provider, admin: Caller, sandbox: Sandbox
+) -> None:
     before = idp.discoveries
     alice.start()
     alice.start()
@@ -253,7 +262,7 @@ def test_settings_and_metadata_are_kept_for_three_seconds(alice, idp, admin, san
 
 
 @pytest.mark.demand("real", "Harbor: OIDC login and callback")
-def test_a_login(alice, admin, harbor, idp) -> None:
+def test_a_login(alice: Person, admin: Caller, harbor: SimulatedHarbor, idp: Provider) -> None:
     answer = alice.log_in()
     assert (answer.status_code, answer.headers["location"]) == (302, "/")
     current = alice.current
@@ -269,44 +278,47 @@ def test_a_login(alice, admin, harbor, idp) -> None:
     assert refused(alice("GET", "/users"), 403, "alice")
 
 
-def test_a_session_before_the_login_is_not_the_one_after(alice) -> None:
+def test_a_session_before_the_login_is_not_the_one_after(alice: Person) -> None:
     alice.start()
     before = alice.client.cookies["sid"]
     alice.log_in()
     assert alice.client.cookies["sid"] != before
 
 
-def test_a_session_outlives_the_sandbox(alice, idp, harbor) -> None:
+def test_a_session_outlives_the_sandbox(
+    alice: Person, idp: Provider, harbor: SimulatedHarbor
+) -> None:
     idp.claims["groups"] = ["team-demo"]
     alice.log_in()
     before = alice.current
     harbor.load(harbor.dump())
     assert alice.current == before
-    assert harbor.state.sessions[alice.client.cookies["sid"]].user.groups == ["team-demo"]
+    session = harbor.state.sessions[alice.client.cookies["sid"]]
+    assert present(session.user).groups == ["team-demo"]
 
 
 @pytest.mark.demand("real", "Harbor: OIDC login and callback")
-def test_the_state_must_be_that_of_the_session(alice, nobody) -> None:
+def test_the_state_must_be_that_of_the_session(alice: Person, nobody: Caller) -> None:
     alice.start()
     answer = alice.client.get("/c/oidc/callback?code=x&state=other")
     assert refused(answer, 400, "State mismatch")
     assert refused(nobody("GET", "/c/oidc/callback?code=x"), 400, "State mismatch")
 
 
-def test_a_wrong_client_secret(alice, idp) -> None:
+def test_a_wrong_client_secret(alice: Person, idp: Provider) -> None:
     idp.secret = "changed"
     words = "Invalid client or Invalid client credentials"
     message = f'oauth2: "unauthorized_client" "{words}"'
     assert refused(alice.log_in(), 400, message)
 
 
-def test_a_code_serves_once(alice) -> None:
+def test_a_code_serves_once(alice: Person) -> None:
     back = alice.client.get(alice.start().headers["location"]).headers["location"]
     assert alice.client.get(back).status_code == 302
     assert refused(alice.client.get(back), 400, 'oauth2: "invalid_grant"')
 
 
-def test_the_provider_says_no(alice) -> None:
+def test_the_provider_says_no(alice: Person) -> None:
     state = parse_qs(urlsplit(alice.start().headers["location"]).query)["state"][0]
     query = f"state={state}&error=access_denied&error_description=no"
     message = "OIDC callback returned error: access_denied - no"
@@ -314,13 +326,17 @@ def test_the_provider_says_no(alice) -> None:
 
 
 @pytest.mark.parametrize("fault", [{"aud": "other"}, {"iss": "http://x"}, {"exp": 1}])
-def test_an_id_token_for_others_or_of_old(alice, idp, harbor, fault) -> None:
+def test_an_id_token_for_others_or_of_old(
+    alice: Person, idp: Provider, harbor: SimulatedHarbor, fault: dict[str, Any]
+) -> None:
     idp.in_token = fault
     assert refused(alice.log_in(), 500, "internal server error")
     assert list(harbor.users) == [1]
 
 
-def test_an_id_token_that_others_signed(alice, idp, harbor) -> None:
+def test_an_id_token_that_others_signed(
+    alice: Person, idp: Provider, harbor: SimulatedHarbor
+) -> None:
     idp.key = OTHER_KEY
     assert refused(alice.log_in(), 500, "internal server error")
     assert list(harbor.users) == [1]
@@ -329,7 +345,9 @@ def test_an_id_token_that_others_signed(alice, idp, harbor) -> None:
 # --- Who it is -----------------------------------------------------------------------------------
 
 
-def test_userinfo_comes_before_the_id_token(alice, idp, harbor) -> None:
+def test_userinfo_comes_before_the_id_token(
+    alice: Person, idp: Provider, harbor: SimulatedHarbor
+) -> None:
     idp.in_token = {"groups": ["of-token"], "email": "token@lab.test"}
     idp.userinfo = {**ALICE, "groups": ["of-userinfo"]}
     alice.log_in()
@@ -337,25 +355,29 @@ def test_userinfo_comes_before_the_id_token(alice, idp, harbor) -> None:
     assert [g.name for g in harbor.groups.values()] == ["of-userinfo"]
 
 
-def test_the_id_token_does_where_userinfo_fails(alice, idp, harbor) -> None:
+def test_the_id_token_does_where_userinfo_fails(
+    alice: Person, idp: Provider, harbor: SimulatedHarbor
+) -> None:
     idp.userinfo, idp.in_token = {}, {"groups": ["of-token"]}
     assert alice.log_in().status_code == 302
     assert [g.name for g in harbor.groups.values()] == ["of-token"]
 
 
-def test_userinfo_of_another_user(alice, idp) -> None:
+def test_userinfo_of_another_user(alice: Person, idp: Provider) -> None:
     idp.userinfo = {**ALICE, "sub": "sub-2"}
     assert refused(alice.log_in(), 500, "internal server error")
 
 
-def test_without_the_claim_the_name_is_the_username(alice, idp) -> None:
+def test_without_the_claim_the_name_is_the_username(alice: Person, idp: Provider) -> None:
     idp.claims = {"sub": "sub-9", "name": "Finn Lab"}
     alice.log_in()
     assert alice.current["username"] == "Finn_Lab"
     assert "email" not in alice.current
 
 
-def test_groups_of_the_claim_are_made_and_give_roles(alice, idp, admin, demo) -> None:
+def test_groups_of_the_claim_are_made_and_give_roles(
+    alice: Person, idp: Provider, admin: Caller, demo: int
+) -> None:
     member = {"role_id": 2, "member_group": {"group_name": "team-demo", "group_type": 3}}
     assert admin("POST", "/projects/team-demo/members", json=member).status_code == 201
     idp.claims["groups"] = ["team-demo", "others", 7]
@@ -369,13 +391,17 @@ def test_groups_of_the_claim_are_made_and_give_roles(alice, idp, admin, demo) ->
     assert alice("GET", "/projects/team-demo").status_code == 200  # as it was at that login
 
 
-def test_a_claim_that_is_no_list_gives_no_groups(alice, idp, admin) -> None:
+def test_a_claim_that_is_no_list_gives_no_groups(
+    alice: Person, idp: Provider, admin: Caller
+) -> None:
     idp.claims["groups"] = "team-demo"
     assert alice.log_in().status_code == 302
     assert admin.json("/usergroups") == []
 
 
-def test_admins_by_the_providers_word(alice, idp, admin, harbor) -> None:
+def test_admins_by_the_providers_word(
+    alice: Person, idp: Provider, admin: Caller, harbor: SimulatedHarbor
+) -> None:
     settings = {"oidc_group_filter": "^team-", "oidc_admin_group": "harbor-admins"}
     harbor.configuration.update(settings)
     idp.claims["groups"] = ["team-demo", "harbor-admins"]
@@ -391,7 +417,7 @@ def test_admins_by_the_providers_word(alice, idp, admin, harbor) -> None:
     assert refused(alice("DELETE", f"/users/{current['user_id']}"), 403, itself)
 
 
-def test_a_user_is_known_by_subject_and_issuer(alice, idp, admin) -> None:
+def test_a_user_is_known_by_subject_and_issuer(alice: Person, idp: Provider, admin: Caller) -> None:
     alice.log_in()
     first = alice.current
     idp.claims |= {"preferred_username": "renamed", "email": "new@lab.test"}
@@ -411,7 +437,9 @@ def test_a_user_is_known_by_subject_and_issuer(alice, idp, admin) -> None:
         ({"sub": "sub-2", "preferred_username": "admin"}, taken("admin", "alice@lab.test")),
     ],
 )
-def test_a_name_or_address_that_is_taken(alice, idp, harbor, claims, message) -> None:
+def test_a_name_or_address_that_is_taken(
+    alice: Person, idp: Provider, harbor: SimulatedHarbor, claims: dict[str, Any], message: str
+) -> None:
     alice.log_in()
     idp.claims |= claims
     other = Person(alice.url)
@@ -422,7 +450,9 @@ def test_a_name_or_address_that_is_taken(alice, idp, harbor, claims, message) ->
 
 
 @pytest.mark.demand("real", "Harbor: 409 when sub or iss changed")
-def test_the_same_subject_of_another_issuer(alice, idp, admin, sandbox) -> None:
+def test_the_same_subject_of_another_issuer(
+    alice: Person, idp: Provider, admin: Caller, sandbox: Sandbox
+) -> None:
     alice.log_in()
     body = {"oidc_endpoint": idp.issuer("other")}
     assert admin("PUT", "/configurations", json=body).status_code == 200
@@ -432,7 +462,9 @@ def test_the_same_subject_of_another_issuer(alice, idp, admin, sandbox) -> None:
 
 
 @pytest.mark.demand("real", "Harbor: soft deletion")
-def test_a_deleted_user_is_re_created_at_the_next_login(alice, idp, admin, demo) -> None:
+def test_a_deleted_user_is_re_created_at_the_next_login(
+    alice: Person, idp: Provider, admin: Caller, demo: int
+) -> None:
     alice.log_in()
     first = alice.current
     member = {"role_id": 2, "member_user": {"user_id": first["user_id"]}}
@@ -456,7 +488,7 @@ def test_a_deleted_user_is_re_created_at_the_next_login(alice, idp, admin, demo)
 
 
 @pytest.mark.demand("real", "Harbor: the onboard page")
-def test_a_person_chooses_a_name(alice, harbor, idp) -> None:
+def test_a_person_chooses_a_name(alice: Person, harbor: SimulatedHarbor, idp: Provider) -> None:
     harbor.configuration["oidc_auto_onboard"] = False
     idp.claims |= {"preferred_username": "dave d", "groups": ["team-demo"]}
     answer = alice.log_in()
@@ -485,7 +517,7 @@ def test_a_person_chooses_a_name(alice, harbor, idp) -> None:
 # --- Logging out ---------------------------------------------------------------------------------
 
 
-def test_log_out_points_to_the_providers(alice, harbor) -> None:
+def test_log_out_points_to_the_providers(alice: Person, harbor: SimulatedHarbor) -> None:
     alice.log_in()
     answer = alice("GET", "/c/log_out")
     assert answer.status_code == 403
@@ -493,7 +525,7 @@ def test_log_out_points_to_the_providers(alice, harbor) -> None:
     assert alice.current["username"] == "alice"
 
 
-def test_logging_out_of_the_provider(alice, harbor, idp) -> None:
+def test_logging_out_of_the_provider(alice: Person, harbor: SimulatedHarbor, idp: Provider) -> None:
     harbor.configuration["oidc_logout"] = True
     alice.log_in()
     answer = alice.client.get("/c/oidc/logout")
@@ -506,7 +538,7 @@ def test_logging_out_of_the_provider(alice, harbor, idp) -> None:
     assert alice("GET", "/users/current").status_code == 401
 
 
-def test_logging_out_here_only(alice) -> None:
+def test_logging_out_here_only(alice: Person) -> None:
     alice.log_in()
     assert alice.client.get("/c/oidc/logout").headers["location"] == "/account/sign-in"
     assert alice("GET", "/users/current").status_code == 401
@@ -516,7 +548,7 @@ def test_logging_out_here_only(alice) -> None:
 
 
 @pytest.mark.demand("real", "Harbor: CLI secrets")
-def test_cli_secrets(alice, admin, harbor, url) -> None:
+def test_cli_secrets(alice: Person, admin: Caller, harbor: SimulatedHarbor, url: str) -> None:
     alice.log_in()
     user_id = alice.current["user_id"]
 
@@ -540,7 +572,9 @@ def test_cli_secrets(alice, admin, harbor, url) -> None:
     assert refused(admin("PUT", path, json={"secret": ""}), 412, message)
 
 
-def test_id_tokens_are_good_for_the_onboarded(alice, idp, admin, demo, url) -> None:
+def test_id_tokens_are_good_for_the_onboarded(
+    alice: Person, idp: Provider, admin: Caller, demo: int, url: str
+) -> None:
     def by(token: str, path: str = "/users/current", method: str = "GET") -> httpx.Response:
         headers = {"authorization": f"Bearer {token}"}
         return CLIENT.request(method, url + API + path, headers=headers)
@@ -560,7 +594,7 @@ def test_id_tokens_are_good_for_the_onboarded(alice, idp, admin, demo, url) -> N
     assert by(idp.id_token(sub="sub-2")).status_code == 401
 
 
-def test_asking_whether_a_provider_is_there(admin, alice, idp) -> None:
+def test_asking_whether_a_provider_is_there(admin: Caller, alice: Person, idp: Provider) -> None:
     def ping(url: str, caller: Any = admin) -> httpx.Response:
         return caller("POST", "/system/oidc/ping", json={"url": url, "verify_cert": True})
 

@@ -15,7 +15,7 @@ MANIFEST_1 = f"/v2/{NAME}/manifests/1"
 
 
 @pytest.fixture
-def ci(admin, demo) -> dict:
+def ci(admin: Caller, demo: int) -> dict:
     """The answer to the making of a robot that may pull and push."""
     body = robot("team-demo", permissions=[permission("team-demo", PULL, PUSH)])
     made: dict = admin("POST", "/robots", json=body).json()
@@ -23,7 +23,7 @@ def ci(admin, demo) -> dict:
 
 
 @pytest.fixture
-def pushed(admin, ci) -> Image:
+def pushed(admin: Caller, ci: dict) -> Image:
     built = image()
     assert push(admin.login(ci["name"], ci["secret"]), NAME, built).status_code == 201
     return built
@@ -37,7 +37,7 @@ def bearer(caller: Caller) -> dict[str, str]:
 
 @pytest.mark.parametrize("end", ["disabled", "deleted", "refreshed"])
 def test_a_token_outlives_its_robot_until_it_expires(
-    admin, nobody, ci, pushed, sandbox, end
+    admin: Caller, nobody: Caller, ci: dict, pushed: Image, sandbox: Sandbox, end: str
 ) -> None:
     headers = bearer(admin.login(ci["name"], ci["secret"]))
     path = f"/robots/{ci['id']}"
@@ -56,14 +56,18 @@ def test_a_token_outlives_its_robot_until_it_expires(
     assert nobody("GET", MANIFEST_1, headers=headers).status_code == 401
 
 
-def test_tokens_live_as_long_as_configured(admin, nobody, ci, pushed, sandbox) -> None:
+def test_tokens_live_as_long_as_configured(
+    admin: Caller, nobody: Caller, ci: dict, pushed: Image, sandbox: Sandbox
+) -> None:
     admin("PUT", "/configurations", json={"token_expiration": 5})
     headers = bearer(admin.login(ci["name"], ci["secret"]))
     sandbox.clock.move(5 * 60 + 61)
     assert nobody("GET", MANIFEST_1, headers=headers).status_code == 401
 
 
-def test_a_token_opens_no_later_project_of_the_name(admin, nobody, ci, demo, sandbox) -> None:
+def test_a_token_opens_no_later_project_of_the_name(
+    admin: Caller, nobody: Caller, ci: dict, demo: int, sandbox: Sandbox
+) -> None:
     headers = bearer(admin.login(ci["name"], ci["secret"]))
     sandbox.clock.move(2)
     admin("DELETE", f"/projects/{demo}")
@@ -72,7 +76,7 @@ def test_a_token_opens_no_later_project_of_the_name(admin, nobody, ci, demo, san
     assert nobody("GET", MANIFEST_1, headers=headers).status_code == 401
 
 
-def test_the_log_tells_failed_pulls(admin, pushed, sandbox) -> None:
+def test_the_log_tells_failed_pulls(admin: Caller, pushed: Image, sandbox: Sandbox) -> None:
     sandbox.requests.reset()
     admin("GET", MANIFEST_1, headers=OCI)
     Caller(admin.url, "robot$team-demo+ci", "Wrong1234")("GET", MANIFEST_1, headers=OCI)
@@ -82,7 +86,7 @@ def test_the_log_tells_failed_pulls(admin, pushed, sandbox) -> None:
     assert (kind.template, times) == ("/v2/{repository*}/manifests/{reference}", 2)
 
 
-def test_the_catalog_is_the_admins(admin, nobody, ci, pushed) -> None:
+def test_the_catalog_is_the_admins(admin: Caller, nobody: Caller, ci: dict, pushed: Image) -> None:
     assert admin.json("/v2/_catalog") == {"repositories": [NAME]}
     assert admin.login(ci["name"], ci["secret"])("GET", "/v2/_catalog").status_code == 401
     assert nobody("GET", "/v2/_catalog").headers["www-authenticate"] == 'Basic realm="harbor"'

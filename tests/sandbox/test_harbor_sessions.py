@@ -5,8 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tenantry.sandbox import Sandbox
+from tenantry.sandbox.harbor import SimulatedHarbor
 from tests.conformance.harbor import TOKEN, Session
-from tests.sandbox.calls import refused
+from tests.sandbox.calls import Caller, refused
 
 pytestmark = pytest.mark.demand("real", "Harbor: sessions, dead ones too")
 
@@ -19,7 +21,9 @@ def session(url: str) -> Session:
 
 
 # The records are counted: no answer tells of them.
-def test_every_call_without_a_cookie_leaves_a_record(admin, session: Session, harbor) -> None:
+def test_every_call_without_a_cookie_leaves_a_record(
+    admin: Caller, session: Session, harbor: SimulatedHarbor
+) -> None:
     before = len(harbor.state.sessions)
     for _ in range(5):
         admin("GET", "/ping")
@@ -35,7 +39,7 @@ def test_a_token_of_another_cookie_is_refused(session: Session, url: str) -> Non
 
 
 # The clock is moved: a real session lasts an hour.
-def test_sessions_slide(session: Session, sandbox) -> None:
+def test_sessions_slide(session: Session, sandbox: Sandbox) -> None:
     for _ in range(3):
         sandbox.clock.move(50 * 60)
         assert session("GET", "/users/current").status_code == 200
@@ -48,7 +52,7 @@ def test_sessions_slide(session: Session, sandbox) -> None:
 
 # The setting is everybody's: others' sessions would end early.
 def test_a_changed_timeout_takes_hold_at_the_next_request(
-    session: Session, admin, url: str, sandbox
+    session: Session, admin: Caller, url: str, sandbox: Sandbox
 ) -> None:
     idle = Session(url, "admin", PASSWORD)
     body = {"session_timeout": 5}
@@ -60,13 +64,15 @@ def test_a_changed_timeout_takes_hold_at_the_next_request(
 
 
 # Harbor is stopped and started.
-def test_sessions_and_tokens_outlive_harbor(session: Session, harbor) -> None:
+def test_sessions_and_tokens_outlive_harbor(session: Session, harbor: SimulatedHarbor) -> None:
     harbor.load(harbor.dump())
     assert session("POST", "/projects", json={"project_name": "x"}).status_code == 201
 
 
 # The administrator is locked out for a moment, and the sandbox has no other local user.
-def test_a_wrong_password_takes_time_and_locks_the_name(session: Session, admin, harbor) -> None:
+def test_a_wrong_password_takes_time_and_locks_the_name(
+    session: Session, admin: Caller, harbor: SimulatedHarbor
+) -> None:
     harbor.login_delay = 0.5
     wrong = admin.login("admin", "wrong")
     with ThreadPoolExecutor() as pool:
@@ -86,7 +92,9 @@ def test_a_wrong_password_takes_time_and_locks_the_name(session: Session, admin,
 
 # As above: with OIDC only the administrator's password is tried at all.
 @pytest.mark.parametrize("mode", ["db_auth", "oidc_auth"])
-def test_the_administrators_wrong_password(session: Session, admin, harbor, mode: str) -> None:
+def test_the_administrators_wrong_password(
+    session: Session, admin: Caller, harbor: SimulatedHarbor, mode: str
+) -> None:
     harbor.configuration["auth_mode"] = mode
     form = {"principal": "admin", "password": "wrong"}
     answer = session("POST", "/c/login", data=form)
@@ -98,7 +106,9 @@ def test_the_administrators_wrong_password(session: Session, admin, harbor, mode
 
 
 # Time is measured, which tells nothing of a server far away or busy.
-def test_refused_robots_are_slow_only_with_local_users(admin, harbor) -> None:
+def test_refused_robots_are_slow_only_with_local_users(
+    admin: Caller, harbor: SimulatedHarbor
+) -> None:
     harbor.login_delay = 0.3
     robot = admin.login("robot$nosuch", "wrong")
     started = time.monotonic()

@@ -12,7 +12,7 @@ import pytest
 
 from tenantry.sandbox import Clock, Sandbox
 from tenantry.sandbox.counting import Answered, Counted
-from tests.sandbox.calls import CLIENT
+from tests.sandbox.calls import CLIENT, Caller
 
 ADMIN = ("admin", "Harbor12345")
 
@@ -53,7 +53,7 @@ def test_state_outlives_the_sandbox(tmp_path: Path) -> None:
         assert answer.headers["location"] == "/api/v2.0/projects/3"
 
 
-def test_a_killed_sandbox_loses_little(tmp_path: Path, monkeypatch) -> None:
+def test_a_killed_sandbox_loses_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tenantry.sandbox.server.SAVE_INTERVAL", 0.05)
     with Sandbox(state=tmp_path) as running:
         url = running.addresses()["harbor"]["url"]
@@ -83,7 +83,7 @@ def test_serve_prints_the_addresses_and_ends_at_a_signal(tmp_path: Path) -> None
     assert (tmp_path / "harbor.json").exists()
 
 
-def test_requests_are_counted_by_template(sandbox: Sandbox, admin, demo: int) -> None:
+def test_requests_are_counted_by_template(sandbox: Sandbox, admin: Caller, demo: int) -> None:
     sandbox.requests.reset()
     for project in ("library", "team-demo"):
         admin("GET", f"/projects/{project}/members")
@@ -100,7 +100,7 @@ def test_requests_are_counted_by_template(sandbox: Sandbox, admin, demo: int) ->
     assert sandbox.requests.log[-1].status == 404
 
 
-def test_a_login_is_no_write(sandbox: Sandbox, nobody) -> None:
+def test_a_login_is_no_write(sandbox: Sandbox, nobody: Caller) -> None:
     sandbox.requests.reset()
     nobody("POST", "/c/login")
     assert sandbox.requests.total() == 1
