@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from tenantry.declared.kubernetes_values import NamespaceName, ObjectName, is_subdomain
-from tenantry.declared.types import Model, ShortName, as_written, check_group, text_like
+from tenantry.declared.types import Model, ShortName, as_written, check_group, text_or_number
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
 _DNS_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -69,7 +69,7 @@ def _check_secret(value: str) -> str:
 
 
 def _text(check: Any, pattern: str) -> Any:
-    return BeforeValidator(as_written), AfterValidator(check), text_like(pattern)
+    return BeforeValidator(as_written), AfterValidator(check), text_or_number(pattern)
 
 
 ProjectName = Annotated[str, *_text(check_project, _PROJECT)]

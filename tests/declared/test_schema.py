@@ -226,6 +226,7 @@ def test_the_schema_of_a_team_is_as_strict_as_validation(team: dict[str, Any]) -
 
 @settings(max_examples=200, deadline=None)
 @given(platforms())
+@example({"policy": {"grants": [{"teams": ["shop"], "reason": "x", "clients": [0]}]}})
 def test_the_schema_of_a_platform_is_as_strict_as_validation(platform: dict[str, Any]) -> None:
     _compare("platform", declared.Platform, platform)
 
