@@ -1,5 +1,6 @@
 """What a person sees before a removal is approved: each list is complete, or says what is missing."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 
 import pytest
@@ -43,7 +44,9 @@ def removal(*repositories: Repository, delete_images: bool) -> TeamRemoval:
 
 
 @pytest.mark.parametrize("show", [lambda each: question([each]), removal_page])
-def test_deleted_images_are_listed_first_with_tags_size_and_last_pull(show) -> None:
+def test_deleted_images_are_listed_first_with_tags_size_and_last_pull(
+    show: Callable[[TeamRemoval], str],
+) -> None:
     pulled = repository(1, "2026-11-30T19:26:50.123Z")
 
     lines = show(removal(pulled, repository(2), delete_images=True)).splitlines()

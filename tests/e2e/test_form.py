@@ -167,7 +167,7 @@ def inputs(parent: Page | Locator) -> list[str]:
 
 @UIS
 @pytest.mark.demand("lifecycle", "the form of an import shows the defaults")
-def test_the_form_of_an_import_shows_the_defaults(ui, bench, page):
+def test_the_form_of_an_import_shows_the_defaults(ui: str, bench: SandboxBench, page: Page) -> None:
     id = bench.platform.call("GET", "deployments/name/import-teams/import-teams")["id"]
     page.goto(f"{bench.platform.url}{ui}/deployments/deployment/{id}/run")
     page.get_by_text("{team} stands for the name of the team.").wait_for()
@@ -184,7 +184,9 @@ def test_the_form_of_an_import_shows_the_defaults(ui, bench, page):
 @pytest.mark.demand(
     "lifecycle", "the approval of a removal shows the images, what is kept, the hash"
 )
-def test_the_approval_of_a_removal_shows_what_is_deleted_and_kept(ui, bench, page):
+def test_the_approval_of_a_removal_shows_what_is_deleted_and_kept(
+    ui: str, bench: SandboxBench, page: Page
+) -> None:
     for name in ("shop", "data"):
         bench.declare(name)
     run = bench.run("onboard-teams", scope="all")
@@ -217,7 +219,9 @@ def test_the_approval_of_a_removal_shows_what_is_deleted_and_kept(ui, bench, pag
 
 @UIS
 @pytest.mark.demand("lifecycle", "a wrong confirmation is explained at the run")
-def test_a_wrong_confirmation_is_explained_at_the_run(ui, bench, page):
+def test_a_wrong_confirmation_is_explained_at_the_run(
+    ui: str, bench: SandboxBench, page: Page
+) -> None:
     run = bench.run("offboard-team", team="shop", confirm="shpo")
 
     page.goto(f"{bench.platform.url}{ui}/runs/flow-run/{run['id']}")
