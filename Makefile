@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 # Prefect anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-long test-real lint schema docs show-onboard show-real show-robust show-drift \
+.PHONY: setup demo test test-long test-real lint schema reference docs show-onboard show-real show-robust show-drift \
         show-rotate show-platform show-migrate show-reality show-isolation show-lifecycle \
         show-structure show-operate mutants clean
 
@@ -47,6 +47,10 @@ lint: setup
 schema: setup
 	$(BIN)/python -m tenantry.declared.schema docs/schema
 	$(BIN)/python -m tenantry.drift.reports.schema docs/schema
+
+# Writes the tables of the documentation that are generated from the code; a test says when they are old.
+reference: setup
+	$(BIN)/python -m docs.site reference
 
 # Builds the site of the documentation into .site/html. A broken link, a missing anchor, or a page that is
 # not in the navigation is an error.

@@ -48,7 +48,8 @@ class DeclaredState(Block):
     repository: str | None = Field(
         default=None,
         description="The address of a Git repository, such as "
-        "https://git.example.com/platform/tenants.git or git@git.example.com:platform/tenants.git.",
+        "https://git.example.com/platform/tenants.git or git@git.example.com:platform/tenants.git. "
+        "No password in it.",
     )
     branch: str = Field(default="main", description="The branch that Tenantry reads and pushes to.")
     path: str = Field(
@@ -57,7 +58,9 @@ class DeclaredState(Block):
         "root folder.",
     )
     username: str = Field(
-        default="git", description="For https://, the account that the token belongs to."
+        default="git",
+        description="For https://, the account that the token belongs to. Most hosts accept any name with "
+        "a token.",
     )
     token: SecretStr | None = Field(
         default=None,
@@ -65,13 +68,13 @@ class DeclaredState(Block):
     )
     ssh_key: SecretStr | None = Field(
         default=None,
-        description="For SSH, a private key without a passphrase that has the right to read and push: "
+        description="For SSH, a private key (Ed25519, ECDSA or RSA) without a passphrase that has the right to read and push: "
         "the content of the file, or its base64 (base64 -w0 FILE) if the form loses line breaks.",
     )
     known_hosts: str | None = Field(
         default=None,
         description="For SSH, the public keys of the server, as ssh-keyscan prints them, or base64 of "
-        "that.",
+        "that. Tenantry connects to no other server.",
     )
     verify: bool | str = Field(
         default=True,

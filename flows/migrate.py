@@ -68,16 +68,17 @@ def plan_migration(
 
     Args:
         report_storage: Type and name of the storage block for the journal, the snapshot and the
-            reports, such as local-file-system/migration.
+            reports, such as local-file-system/migration. All runs of a migration take the same.
         situation: What changes: an external provider of the realm ("provider"), the same with all
             users re-created under new ids ("users"), or the issuer that Harbor trusts ("issuer").
             "auto" selects "provider" if the declared state replaces one provider by another, otherwise
-            "issuer".
+            "issuer". It never selects "users".
         match: How a user of the realm is matched with one of the new provider: by "email", by
             "username", or by a "mapping" file.
         identities_file: A CSV or Excel file in the report storage that lists the users of the new
             provider.
         new_keycloak: Instead of a file, the name of the Keycloak Connection block of the new provider.
+            If neither is given and the issuer changes, Tenantry reads the users of the declared realm.
         pilot: User names of the pilot wave, which moves first.
         groups: Groups whose users move after the pilot wave, one wave for each group.
         wave_percent: The size of each later wave, as a percentage of the remaining users.
@@ -139,7 +140,7 @@ def continue_migration(
         switch: Also switch logins to the new provider: after the last wave, or before the first wave if
             Harbor's issuer changes. If this is off, a later run switches.
         approved_plan: The hash of the plan. If you set it, you approve this plan, and the run does not
-            wait for the form.
+            wait for the form. plan-migration ends with this hash.
         platform: Name of the Platform block.
     """
 

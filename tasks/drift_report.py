@@ -9,6 +9,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactCollectionFilterKey
 from prefect.client.schemas.objects import State
 
+from tasks.events import DRIFT_CLEARED, DRIFT_DETECTED
 from tasks.pages import publish_pages
 from tasks.prefect_api import emit, needed
 from tasks.states import complete, fail
@@ -23,7 +24,6 @@ from tenantry.wording import count
 
 FINDINGS, SUMMARY = "drift-findings", "drift-summary"
 """Keys of the artifacts."""
-DETECTED, CLEARED = "tenantry.drift.detected", "tenantry.drift.cleared"
 FailOn = Literal["never", "drift", "unreadable"]
 _ROWS = 1000
 _IDS = 200
@@ -103,9 +103,9 @@ def _emit_events(
     scope = set(report.scope.teams) | ({""} if report.scope.all_teams else set())
     now = {finding.team for finding in report.findings}
     for team in sorted(now):
-        _emit(DETECTED, team, report.of(team), before.ids, remediated)
+        _emit(DRIFT_DETECTED, team, report.of(team), before.ids, remediated)
     for team in sorted((open_before & scope) - now):
-        _emit(CLEARED, team, (), before.ids, remediated)
+        _emit(DRIFT_CLEARED, team, (), before.ids, remediated)
     if report.findings:
         _emit_run(report, before.ids, parameters, remediated)
 
@@ -131,7 +131,7 @@ def _emit_run(
     found = report.findings
     mendable = sorted({each.team for each in found if each.team and _is_safe(each)})
     emit(
-        DETECTED,
+        DRIFT_DETECTED,
         resource={
             "prefect.resource.id": "tenantry.drift",
             "prefect.resource.name": report.platform,

@@ -11,12 +11,11 @@ from prefect.client.schemas.responses import GlobalConcurrencyLimitResponse
 from prefect.events.filters import EventAnyResourceFilter, EventFilter, EventNameFilter
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
+from tasks.events import LOCK_TAKEN
 from tasks.prefect_api import emit
 from tenantry.plan import describe_owner
 from tenantry.resources import PLATFORM
 
-TAKEN = "tenantry.lock.taken"
-"""The event that a run emits when it has taken locks; its related resources are the limits."""
 _PAGE = 200
 _RELATED = 50  # an event has room for 100 resources, including those of the run
 
@@ -96,7 +95,7 @@ def emit_taken(teams: Sequence[str], lease: UUID) -> None:
             }
             for name in names[first : first + _RELATED]
         ]
-        emit(TAKEN, resource, related=related)
+        emit(LOCK_TAKEN, resource, related=related)
 
 
 def describe_holders(client: SyncPrefectClient, teams: Sequence[str]) -> str:
@@ -109,7 +108,7 @@ def _holder(client: SyncPrefectClient, name: str) -> str:
     """Return the run that holds a lock; empty until Prefect has stored the event."""
     page = client.read_events(
         EventFilter(
-            event=EventNameFilter(name=[TAKEN]),
+            event=EventNameFilter(name=[LOCK_TAKEN]),
             any_resource=EventAnyResourceFilter(id=[f"tenantry.{name}"]),
         ),
         limit=1,

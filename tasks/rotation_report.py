@@ -7,15 +7,13 @@ from typing import Any
 from prefect.client.schemas.objects import State
 
 from tasks import tables
+from tasks.events import ROBOT_ROTATED, ROTATION_FAILED
 from tasks.pages import artifact_key, publish_pages
 from tasks.prefect_api import emit
 from tasks.states import complete, fail
 from tenantry.rotation import Outcome, RotationRun, report
 from tenantry.rotation.audit import Trail
 from tenantry.text import Markdown, markdown
-
-ROTATED = "tenantry.robot.rotated"
-FAILED = "tenantry.robot.rotation_failed"
 
 
 def emit_events(outcomes: Iterable[Outcome]) -> None:
@@ -29,10 +27,10 @@ def emit_events(outcomes: Iterable[Outcome]) -> None:
         if outcome.rotated:
             until = outcome.until.isoformat() if outcome.until else None
             more = {"robot": outcome.robot, "old_until": until}
-            emit(ROTATED, resource, payload | more)
+            emit(ROBOT_ROTATED, resource, payload | more)
         if outcome.error is not None:
             more = {"error": str(outcome.error)}
-            emit(FAILED, resource, payload | more)
+            emit(ROTATION_FAILED, resource, payload | more)
 
 
 def publish_table(outcomes: Sequence[Outcome], now: datetime) -> None:

@@ -10,6 +10,7 @@ from functools import partial
 
 from tenantry.answers import understood
 from tenantry.checks import groups, login, mesh, ports, pull_secrets, reach, robots, tokens
+from tenantry.checks.catalogue import CHECKS
 from tenantry.checks.login import Login
 from tenantry.checks.mesh import Mesh
 from tenantry.checks.view import View
@@ -52,34 +53,6 @@ _OF_MESH: dict[str, Callable[[Mesh], Iterator[Finding]]] = {
 
 LEFT_OUT = "team files"
 """The name of the check that reports faulty files of the declared state."""
-
-CHECKS = (
-    LEFT_OUT,
-    "single sign-on",
-    "issuer",
-    "client secret",
-    "redirect URI",
-    "PKCE",
-    "scopes",
-    "claims",
-    "group type",
-    "group filter",
-    "admin group",
-    "robot expiry",
-    "robot access",
-    "robot prefix",
-    "pull secrets",
-    "keys",
-    "clocks",
-    "port names",
-    "port protocols",
-    "sidecars",
-    "route order",
-    "hosts",
-    "destinations",
-    "docker tokens",
-)
-"""The names of the checks in findings, in the order of the report."""
 
 
 def check_all(systems: Systems) -> list[Finding]:

@@ -166,19 +166,13 @@ def deployments() -> list[dict[str, Any]]:
 
 
 def flows_table() -> dict[str, list[str]]:
-    return cells(section(read("README.md"), "## Flows"))
+    return cells(
+        re.sub(r"\[(`[a-z-]+`)\]\(#[a-z-]+\)", r"\1", read("docs/flows.md").partition("\n## ")[0])
+    )
 
 
 def test_the_table_of_flows_has_every_deployment() -> None:
     assert list(flows_table()) == [deployment["name"] for deployment in deployments()]
-
-
-def test_the_page_about_production_has_every_deployment() -> None:
-    deploy = section(read("docs/production.md"), "## Deploy")
-    rows = re.findall(r"^\| (`.*?`) \|", deploy, re.MULTILINE)
-    named = [name for row in rows for name in re.findall(r"`([a-z-]+)`", row)]
-
-    assert sorted(named) == sorted(deployment["name"] for deployment in deployments())
 
 
 @pytest.mark.parametrize("deployment", deployments(), ids=lambda deployment: deployment["name"])
@@ -193,8 +187,8 @@ def test_the_table_has_schedule_and_limit(deployment: dict[str, Any]) -> None:
     assert strategy == "ENQUEUE", "a run that a user started is not cancelled"
 
 
-def test_the_readme_has_the_retries_of_tasks() -> None:
-    rules = section(read("README.md"), "### Retries, failures and second runs")
+def test_the_page_on_flows_has_the_retries_of_tasks() -> None:
+    rules = section(read("docs/flows.md"), "## Retries, failures and second runs")
     *first, last = (str(delay) for delay in step.DELAYS)
 
     assert f"up to {len(step.DELAYS)} times" in rules
@@ -202,7 +196,7 @@ def test_the_readme_has_the_retries_of_tasks() -> None:
 
 
 def test_the_statuses_that_may_pass_are_told() -> None:
-    text = section(read("README.md"), "## Flows")
+    text = section(read("docs/flows.md"), "## Retries, failures and second runs")
 
     assert ", ".join(str(status) for status in sorted(calls.RETRYABLE_STATUSES)) in text
 

@@ -31,11 +31,11 @@ def examples(page: str) -> Iterator[tuple[str, str, str]]:
 
 @pytest.fixture
 def my_platform(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Declare the README's first team, use the sandbox as platform, and return the folder."""
+    """Declare the team of docs/python.md, use the sandbox as platform, and return the folder."""
     folder = tmp_path / "my-platform"
     (folder / "teams").mkdir(parents=True)
     (folder / "platform.yaml").write_text("name: My platform\n")
-    (folder / "teams" / "shop.yaml").write_text(*fences(read("README.md"), "yaml"))
+    (folder / "teams" / "shop.yaml").write_text(*fences(read("docs/python.md"), "yaml"))
     monkeypatch.chdir(tmp_path)
     for name, value in environment(bench.sandbox).items():
         monkeypatch.setenv(name, value)
