@@ -36,7 +36,7 @@ class Before:
         """Read them from the history in the store; without a store, from the artifact of the last run."""
         self.history = History.read(store) if store else History.empty()
         if store:
-            episodes = self.history.episodes[self.history.episodes["closed"].isna()]
+            episodes = self.history.tables.open()
             self.ids = set(episodes["id"])
             self.teams = set(episodes["team"])
         else:
@@ -83,7 +83,7 @@ def publish(
     publish_table(FINDINGS, rows, text, summary.WIDTHS)
     if store:
         history.write(store)
-        for format, (name, _) in FILES.items():
+        for format, name in FILES.items():
             store.write(name, write(format, report, history).encode())
     where = store.name if store else ""
     publish_pages([(SUMMARY, summary.page(report, history, done, where))])

@@ -19,8 +19,11 @@ _SHORTEST = 8
 _HEADERS = re.compile(r"authorization|cookie|csrf", re.IGNORECASE)
 _LIBRARIES = ("httpcore", "httpx", "kubernetes", "oauthlib", "paramiko", "requests", "urllib3")
 """Libraries whose debug logs contain headers, tokens or the content of answers."""
-_LATE = tuple(f"httpcore.{name}" for name in ("connection", "http11", "http2", "proxy", "socks"))
-"""Loggers of modules that are imported only by the first call."""
+_LATE = (
+    *(f"httpcore.{name}" for name in ("connection", "http11", "http2", "proxy", "socks")),
+    "paramiko.transport",
+)
+"""Loggers that exist only after the first call."""
 _FIELDS = re.compile(r"secret|password|token|credential|^(data|stringData)$", re.IGNORECASE)
 
 
@@ -51,7 +54,8 @@ def hide_wire_logs() -> None:
 
     For example, `httpcore` logs Harbor's session and CSRF token, and Prefect stores the records of
     loggers that an operator names. The filters are on the loggers themselves, so that no
-    configuration of handlers or levels bypasses them. Call it after the libraries are imported.
+    configuration of handlers or levels bypasses them. Each module that imports one of the libraries
+    calls it after its imports.
     """
     known = [name for name in logging.root.manager.loggerDict if name.startswith(_LIBRARIES)]
     for name in {*known, *_LATE}:

@@ -9,7 +9,7 @@ import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -26,15 +26,6 @@ FILE = "TENANTRY_CONNECTIONS"
 """The environment variable with the path of the connection file."""
 CONTEXT = "TENANTRY_CONTEXT"
 """The environment variable with the name of the context."""
-Selected = Annotated[
-    str | None,
-    typer.Option(
-        "--context",
-        metavar="NAME",
-        help=f"Context of the connection file; default: ${CONTEXT}, then the file's current one.",
-    ),
-]
-"""The option of each command that calls the systems."""
 _VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 _COMMAND_SECONDS = 60
 """A command may ask a person to unlock a password store."""

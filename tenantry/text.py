@@ -10,16 +10,10 @@ import json
 import logging
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
-
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.segment import Segment
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 _HIDDEN_CATEGORIES = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 """Control characters, invisible formatting (bidirectional marks, zero-width characters, tags),
@@ -86,17 +80,6 @@ def printed(text: str) -> str:
 def printed_lines(text: str) -> str:
     """Return whole lines for a terminal. GitHub interprets a line that begins with `::` as a command."""
     return _GITHUB_COMMAND.sub(r"\1\\x3a", printed(text))
-
-
-class Terminal(Console):
-    """A console that escapes all text with `printed`."""
-
-    def render(
-        self, renderable: RenderableType, options: ConsoleOptions | None = None
-    ) -> Iterator[Segment]:
-        """Yield the escaped segments of a renderable."""
-        for segment in super().render(renderable, options):
-            yield segment if segment.control else segment._replace(text=printed(segment.text))
 
 
 def logged(text: str) -> str:
@@ -213,17 +196,6 @@ def csv_cell(text: str) -> str:
 def read_csv_cell(cell: str) -> str:
     """Return the original text of a cell written by `csv_cell`."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
-
-
-def csv_text(table: "DataFrame") -> str:
-    """Return a table as CSV, with visible text and without formulas."""
-    safe = table.copy()
-    for name in safe.columns:
-        if safe[name].dtype in ("str", "object"):
-            safe[name] = safe[name].map(
-                lambda value: csv_cell(visible(value)) if isinstance(value, str) else value
-            )
-    return str(safe.to_csv(index=False, lineterminator="\n"))
 
 
 def json_text(content: Any, indent: int | None = 2) -> str:

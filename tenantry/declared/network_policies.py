@@ -1,8 +1,8 @@
 """Checks of the `spec` of a NetworkPolicy, with the rules of Kubernetes' API server.
 
-Fields and types come from Kubernetes' published schema, through the Python client's generated
-models. The rules below are those of the API server that the schema does not contain
-(pkg/apis/networking/validation of Kubernetes 1.37).
+Fields and types are those of Kubernetes' published schema (`network_policy_fields.py`). The rules
+below are those of the API server that the schema does not contain (pkg/apis/networking/validation of
+Kubernetes 1.37).
 """
 
 import ipaddress
@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from kubernetes.client.models.v1_network_policy_spec import V1NetworkPolicySpec
-from pydantic import BeforeValidator, GetJsonSchemaHandler, ValidationError
+from pydantic import BeforeValidator, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, InitErrorDetails
+from pydantic_core import CoreSchema
 
 from tenantry.declared.faults import Place
 from tenantry.declared.kubernetes_values import check_label, check_label_key
+from tenantry.declared.network_policy_fields import NetworkPolicyFields
 
 Spec = dict[str, Any]
 
@@ -26,28 +26,8 @@ _DIRECTIONS = {"ingress": "from", "egress": "to"}
 
 def _check_schema(value: Any) -> Any:
     """Check the names and types of the fields; return the value without fields that are null."""
-    known = V1NetworkPolicySpec.model_validate(value).to_dict(serialize=True)
-    wanted = _without_nulls(value)
-    unknown = [
-        InitErrorDetails(type="extra_forbidden", loc=place, input=name)
-        for place, name in _unknown(wanted, known, ())
-    ]
-    if unknown:
-        raise ValidationError.from_exception_data("NetworkPolicySpec", unknown)
-    return wanted
-
-
-def _unknown(value: Any, known: Any, place: Place) -> Iterator[tuple[Place, str]]:
-    """Return the fields given by their Python names, such as `pod_selector`, which the model accepts."""
-    if isinstance(value, Mapping) and isinstance(known, Mapping):
-        for key, below in value.items():
-            if key in known:
-                yield from _unknown(below, known[key], (*place, key))
-            else:
-                yield (*place, key), key
-    elif isinstance(value, list):
-        for index, (below, other) in enumerate(zip(value, known, strict=True)):
-            yield from _unknown(below, other, (*place, index))
+    NetworkPolicyFields.model_validate(value)
+    return _without_nulls(value)
 
 
 def _without_nulls(value: Any) -> Any:
@@ -65,7 +45,7 @@ class _PublishedSchema:
     def __get_pydantic_json_schema__(
         self, _: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        return handler(V1NetworkPolicySpec.__pydantic_core_schema__)
+        return handler(NetworkPolicyFields.__pydantic_core_schema__)
 
 
 NetworkPolicySpec = Annotated[Spec, BeforeValidator(_check_schema), _PublishedSchema()]

@@ -29,6 +29,7 @@ from dulwich.repo import MemoryRepo, Repo
 from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
 
 from tenantry.calls import TIMEOUT, is_temporary, retry_after
+from tenantry.confidential import hide_wire_logs
 from tenantry.declared.keys import read_private_key
 from tenantry.declared.repository import Repository
 from tenantry.declared.ssh import Ssh
@@ -39,6 +40,8 @@ from tenantry.errors import (
     SystemUnavailable,
     TenantryError,
 )
+
+hide_wire_logs()
 
 _HEADS = b"refs/heads/"
 _CONCURRENT_PUSH = {"failed to update ref", "cannot lock ref", "incorrect old value provided"}

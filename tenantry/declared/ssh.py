@@ -10,7 +10,10 @@ from dulwich.client import SSHVendor
 from paramiko.hostkeys import HostKeyEntry
 
 from tenantry.calls import TIMEOUT
+from tenantry.confidential import hide_wire_logs
 from tenantry.errors import SystemRefused, SystemUnavailable
+
+hide_wire_logs()
 
 
 class Ssh(SSHVendor):

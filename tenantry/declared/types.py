@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from decimal import ROUND_CEILING, Decimal, localcontext
 from typing import Annotated, Any
 
-from kubernetes.utils.quantity import parse_quantity
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -25,9 +24,14 @@ from tenantry.declared.parsing import source_text
 _WORDS = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 NAME_PATTERN = "^(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*$"
 """The rule of `_WORDS` for JSON Schemas, which need the lookahead to require a letter."""
-# Kubernetes' own syntax. The Python client's parser also accepts NaN and infinity.
+# Kubernetes' own syntax.
 _AMOUNT = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2}|[KMGTPE]i|[numkMGTPE])?"
 _QUANTITY = re.compile(_AMOUNT)
+_UNITS = {
+    **{unit: Decimal(1000) ** power for power, unit in enumerate("num", start=-3)},
+    **{unit: Decimal(1000) ** power for power, unit in enumerate("kMGTPE", start=1)},
+    **{f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTPE", start=1)},
+}
 _MAX_LABEL = 63  # a Kubernetes name; Harbor and Keycloak allow more
 _PREFIX = "team-"
 MAX_QUANTITY = 2**63 - 1
@@ -130,7 +134,11 @@ def quantity(value: str) -> Decimal:
     Raises:
         ValueError: the text is not a quantity.
     """
-    number = Decimal(parse_quantity(value))  # type: ignore[no-untyped-call]
+    # The Kubernetes client has a parser, too, but importing it loads the whole client.
+    if not _QUANTITY.fullmatch(value):
+        raise ValueError(f"{value!r} is not a quantity")
+    digits = value.rstrip("numkKMGTPEi")
+    number = Decimal(digits) * _UNITS.get(value[len(digits) :], 1)
     with localcontext(prec=60):
         # Kubernetes rounds quantities up to billionths.
         return (number * 10**9).to_integral_value(ROUND_CEILING) / 10**9

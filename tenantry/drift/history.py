@@ -4,60 +4,38 @@ An episode lasts from the first run that reports a finding to the first run that
 history is stored in two CSV tables, `episodes.csv` and `runs.csv`.
 """
 
-import io
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from tenantry.drift.findings import DECLARED, SEVERITIES, Report
-from tenantry.errors import TenantryError
+from tenantry.drift.findings import Report
 from tenantry.files import FileStore
-from tenantry.resources import PLATFORM
-from tenantry.text import csv_text, read_csv_cell, visible
 
-EPISODES = "episodes.csv"
-RUNS = "runs.csv"
-KEPT = timedelta(days=400)
-"""How long closed episodes and runs are kept."""
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
-_EPISODE = {
-    "id": "str",
-    "class": "str",
-    "severity": "str",
-    "team": "str",
-    "system": "str",
-    "kind": "str",
-    "key": "str",
-    "fields": "str",
-    "opened": "datetime64[us, UTC]",
-    "seen": "datetime64[us, UTC]",
-    "closed": "datetime64[us, UTC]",
-    "closed_by": "str",
-}
-_RUN = {
-    "time": "datetime64[us, UTC]",
-    "teams": "int64",
-    "resources": "int64",
-    **dict.fromkeys((*SEVERITIES, "unreadable", "mended"), "int64"),
-}
-REMEDIATED, OTHERWISE = "remediation", "otherwise"
-"""The cause of an episode's end: remediation by the run itself, or anything else."""
+    from tenantry.drift.history_tables import Tables
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class History:
-    """The recorded episodes and runs, as tables."""
+    """The recorded episodes and runs.
 
-    episodes: pd.DataFrame
-    runs: pd.DataFrame
+    The tables are made when they are needed, because pandas takes a while to load: a run without a
+    stored history needs none.
+    """
+
+    stored: "Tables | None" = None
+    """The stored tables; None if no history is stored."""
+    added: tuple[tuple[Report, tuple[str, ...]], ...] = ()
+    """The reports of the runs since then, each with the resources that the run has remediated."""
 
     @classmethod
     def empty(cls) -> "History":
         """Return a history without runs."""
-        return cls(_table([], _EPISODE), _table([], _RUN))
+        return cls()
 
     @classmethod
     def read(cls, store: FileStore) -> "History":
@@ -66,7 +44,7 @@ class History:
         Raises:
             TenantryError: the history cannot be read or parsed.
         """
-        return cls(_read(store, EPISODES, _EPISODE), _read(store, RUNS, _RUN))
+        return cls(_tables().read(store))
 
     def write(self, store: FileStore) -> None:
         """Write the history to a store.
@@ -74,8 +52,7 @@ class History:
         Raises:
             TenantryError: the history cannot be written.
         """
-        for name, table in ((EPISODES, self.episodes), (RUNS, self.runs)):
-            store.write(name, csv_text(table).encode())
+        self.tables.write(store)
 
     def after(self, report: Report, remediated: Collection[str] = ()) -> "History":
         """Return the history with one more run.
@@ -86,134 +63,49 @@ class History:
             report: the run's final report.
             remediated: ids of the resources that the run itself has remediated.
         """
-        now = pd.Timestamp(report.time)
-        found = {finding.id: finding for finding in report.findings}
-        episodes = self.episodes.copy()
-        is_open = episodes["closed"].isna()
-        still = is_open & episodes["id"].isin(found)
-        for column, value in (
-            ("severity", lambda id: found[id].severity),
-            ("fields", lambda id: _fields(found[id])),
-        ):
-            episodes.loc[still, column] = episodes.loc[still, "id"].map(value)
-        episodes.loc[still, "seen"] = now
-        over = is_open & ~still & _covered(episodes, report)
-        resources = episodes["system"] + "/" + episodes["kind"] + "/" + episodes["key"]
-        episodes.loc[over, "closed"] = now
-        by_this_run = resources.isin([visible(each) for each in remediated])
-        episodes.loc[over, "closed_by"] = by_this_run[over].map(
-            {True: REMEDIATED, False: OTHERWISE}
-        )
-        known = set(episodes.loc[still, "id"])
-        rows = [_row(each, now) for id, each in found.items() if id not in known]
-        episodes = _joined(episodes, _table(rows, _EPISODE))
-        recent = episodes["closed"].isna() | (episodes["closed"] > now - KEPT)
-        runs = _joined(self.runs, _table([_run(report, now, int(over.sum()))], _RUN))
-        return History(
-            episodes[recent].reset_index(drop=True),
-            runs[runs["time"] > now - KEPT].reset_index(drop=True),
-        )
+        return History(self.stored, (*self.added, (report, tuple(remediated))))
+
+    @property
+    def has_past(self) -> bool:
+        """Whether it may contain more than the last run."""
+        return self.stored is not None or len(self.added) > 1
+
+    @cached_property
+    def tables(self) -> "Tables":
+        """The tables with all runs."""
+        found = _tables().empty() if self.stored is None else self.stored
+        for report, remediated in self.added:
+            found = found.after(report, remediated)
+        return found
+
+    @property
+    def episodes(self) -> "DataFrame":
+        """The table of episodes."""
+        return self.tables.episodes
+
+    @property
+    def runs(self) -> "DataFrame":
+        """The table of runs."""
+        return self.tables.runs
 
     def open_since(self) -> dict[str, datetime]:
         """Return the opening time of each open finding, by its id."""
-        now = self.episodes[self.episodes["closed"].isna()]
+        if not self.has_past:
+            return {found.id: each.time for each, _ in self.added for found in each.findings}
+        now = self.tables.open()
         return {id: time.to_pydatetime() for id, time in zip(now["id"], now["opened"], strict=True)}
 
-    def resolved(self, most: int = 20) -> pd.DataFrame:
+    def resolved(self, most: int = 20) -> "DataFrame":
         """Return the most recently closed episodes, the latest first."""
-        over = self.episodes[self.episodes["closed"].notna()]
-        return over.sort_values("closed", ascending=False, kind="stable").head(most)
+        return self.tables.resolved(most)
 
-    def noisiest(self, most: int = 10) -> pd.DataFrame:
+    def noisiest(self, most: int = 10) -> "DataFrame":
         """Return the fields with the most episodes: `system`, `kind`, `field`, `episodes`, `teams`."""
-        table = self.episodes[self.episodes["fields"] != ""]
-        table = table.assign(field=table["fields"].str.split("; ")).explode("field")
-        counted = table.groupby(["system", "kind", "field"], as_index=False).agg(
-            episodes=("id", "size"), teams=("team", "nunique")
-        )
-        order = ["episodes", "teams", "system", "kind", "field"]
-        return counted.sort_values(order, ascending=[False, False, True, True, True]).head(most)
+        return self.tables.noisiest(most)
 
 
-def _covered(episodes: pd.DataFrame, report: Report) -> Any:
-    """Return which episodes concern resources that the run covered and could read."""
-    scope = report.scope
-    covered = episodes["team"].isin(scope.teams)
-    if scope.all_teams:
-        covered |= True
-    covered &= episodes["system"].isin([*scope.systems, DECLARED])
-    # Only the file of a left-out team was checked.
-    covered &= ~episodes["team"].isin(scope.left_out) | (episodes["system"] == DECLARED)
-    if not scope.credentials:
-        covered &= (episodes["class"] != "broken") & (episodes["system"] != DECLARED)
-    for finding in report.unreadable:
-        unknown = episodes["system"] == finding.resource.system
-        if finding.team != PLATFORM:
-            unknown &= episodes["team"] == finding.team
-        covered &= ~unknown
-    return covered
+def _tables() -> "type[Tables]":
+    # Imported here, because it imports pandas.
+    from tenantry.drift.history_tables import Tables
 
-
-def _fields(finding: Any) -> str:
-    return visible("; ".join(found.field for found in finding.fields))
-
-
-def _row(finding: Any, now: pd.Timestamp) -> dict[str, Any]:
-    system, kind, key = finding.resource.parts
-    return {
-        "id": finding.id,
-        "class": finding.class_,
-        "severity": finding.severity,
-        "team": finding.team,
-        "system": system,
-        "kind": kind,
-        "key": visible(key),
-        "fields": _fields(finding),
-        "opened": now,
-        "seen": now,
-        "closed": pd.NaT,
-        "closed_by": "",
-    }
-
-
-def _run(report: Report, now: pd.Timestamp, over: int) -> dict[str, Any]:
-    counts: dict[str, int] = {s: sum(f.severity == s for f in report.drift) for s in SEVERITIES}
-    return {
-        "time": now,
-        "teams": len(report.scope.teams),
-        "resources": report.resources,
-        **counts,
-        "unreadable": len(report.unreadable),
-        "mended": over,
-    }
-
-
-def _table(rows: list[dict[str, Any]], columns: dict[str, str]) -> pd.DataFrame:
-    return _typed(pd.DataFrame(rows, columns=list(columns)), columns)
-
-
-def _typed(table: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
-    for column, kind in columns.items():
-        if kind.startswith("datetime"):
-            table[column] = pd.to_datetime(table[column].replace("", None), utc=True)
-    return table[list(columns)].astype(columns)
-
-
-def _joined(table: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
-    if table.empty or more.empty:
-        return more if table.empty else table
-    return pd.concat([table, more], ignore_index=True)
-
-
-def _read(store: FileStore, name: str, columns: dict[str, str]) -> pd.DataFrame:
-    content = store.read(name)
-    if content is None:
-        return _table([], columns)
-    try:
-        table = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
-        return _typed(table.map(read_csv_cell), columns)
-    except (ValueError, KeyError, TypeError) as error:
-        raise TenantryError(
-            f"The history is damaged: {name} cannot be parsed ({error}). "
-            "Move the file away to start a new history."
-        ) from None
+    return Tables

@@ -8,7 +8,7 @@ from tenantry.connections import KeycloakAccount
 from tenantry.errors import TenantryError
 from tenantry.files import FileStore
 from tenantry.migration import inspect_issuer, inspect_provider
-from tenantry.migration.identities import FaultyFile, Match, from_file, from_keycloak, from_realm
+from tenantry.migration.identities import FaultyFile, Match, from_keycloak, from_realm
 from tenantry.migration.inspection import Inspection
 from tenantry.migration.kinds import MIGRATIONS
 from tenantry.migration.machine import Migration
@@ -165,6 +165,9 @@ def read_identities(
         data = store.read(file)
         if data is None:
             raise FaultyFile(f"{file}: the file does not exist in block '{store.name}'.")
+        # Imported here, because pandas takes a while to load.
+        from tenantry.migration.identities_file import from_file
+
         return from_file(file, data, match)
     if match == "mapping":
         raise TenantryError(

@@ -4,8 +4,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
 from tenantry.calls import map_concurrently
 from tenantry.declared import Team
 from tenantry.files import FileStore
@@ -14,7 +12,6 @@ from tenantry.migration.inspection import Inspection
 from tenantry.migration.journal import Journal
 from tenantry.migration.machine import Migration
 from tenantry.migration.snapshot import INSPECTION, Person, Snapshot, people_file
-from tenantry.text import csv_text
 
 _MIGRATION_STATES = ("moved", "scheduled", "pending", "excluded")
 _ROLLBACK_STATES = ("logged in", "not logged in", "unchanged", "excluded")
@@ -215,4 +212,7 @@ def _state(person: Person, journal: Journal, incomplete: frozenset[str]) -> str:
 
 
 def _write_table(store: FileStore, name: str, rows: Sequence[Mapping[str, object]]) -> None:
-    store.write(name, csv_text(pd.DataFrame(rows).fillna("")).encode())
+    # Imported here, because pandas takes a while to load.
+    from tenantry.tables import csv_of_rows
+
+    store.write(name, csv_of_rows(rows).encode())

@@ -12,6 +12,7 @@ from unittest import mock
 import pytest
 
 from tenantry import checks, cli
+from tenantry.commands import status as statuses
 from tenantry.onboarding import configure
 from tenantry.sandbox import Sandbox
 from tests.support.harness import PLATFORM, SHOP, Bench, environment, write
@@ -393,7 +394,7 @@ def test_crash_none_where_the_output_can_go_nowhere(
     "reality", "declared state, crashes: a message with place and remedy instead of a traceback"
 )
 def test_crash_none_for_an_error_that_no_rule_foresaw(run: Run, tmp_path: Path) -> None:
-    with mock.patch("tenantry.cli.declared.read", side_effect=KeyError("secret")):
+    with mock.patch("tenantry.commands.validate.declared.read", side_effect=KeyError("secret")):
         status, out, err = run("validate", write(tmp_path, SHOP))
     assert (status, out) == (1, "")
     assert err.startswith("KeyError while running this command (at ")
@@ -453,7 +454,7 @@ def test_a_damaged_history_is_reported_before_any_call(
 def test_plan_shows_the_platform_before_its_teams(run: Run, bench: Bench) -> None:
     bench.declare(SHOP, platform={"name": "x", "harbor": {"single_sign_on": {}}})
     status, out, err = run("plan", bench.folder, **environment(bench.sandbox))
-    assert (status, err) == (cli.CHANGES, "")
+    assert (status, err) == (statuses.CHANGES, "")
     assert out.index("Platform") < out.index("Team shop")
     assert "harbor/configuration/single sign-on" in out
     assert "The platform and 1 team: " in out
@@ -471,7 +472,7 @@ def test_check_shows_cause_and_remedy_and_exits_with_2(run: Run, bench: Bench) -
 
     bench.sandbox.harbor.configuration["robot_name_prefix"] = "bot$"
     status, out, err = run("check", bench.folder, "--format", "json", **environment(bench.sandbox))
-    assert (status, err) == (cli.FOUND, "")
+    assert (status, err) == (statuses.FOUND, "")
     first, second = json.loads(out)["findings"]
     assert first["check"] == second["check"] == "robot prefix"
     assert "onboard the team again" in first["advice"]
@@ -491,5 +492,5 @@ def test_a_system_that_is_down_is_one_message_without_the_noise_of_retries(bench
         check=False,
     )
 
-    assert (done.returncode, done.stdout) == (cli.FAILED, "")
+    assert (done.returncode, done.stdout) == (statuses.FAILED, "")
     assert done.stderr == "Harbor: POST /c/login: no answer (ConnectError)\n"

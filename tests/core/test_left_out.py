@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tenantry import checks, cli, declared, drift, onboarding
+from tenantry.commands import status
 from tenantry.drift import Report
 from tenantry.drift.history import History
 from tenantry.drift.reports import FILES, write
@@ -445,19 +446,19 @@ def test_the_command_line_leaves_it_out_and_reports_it(
         return int(ended.value.code or 0), text.out + text.err
 
     folder = str(onboarded.folder)
-    for command, status in (
-        (("validate", folder), cli.FAILED),
-        (("plan", folder), cli.FAILED),
-        (("plan", folder, "--team", "data"), cli.NOTHING_TO_DO),
-        (("drift", folder), cli.UNREADABLE),
-        (("drift", folder, "--team", "data"), cli.IN_SYNC),
+    for command, expected in (
+        (("validate", folder), status.FAILED),
+        (("plan", folder), status.FAILED),
+        (("plan", folder, "--team", "data"), status.NOTHING_TO_DO),
+        (("drift", folder), status.UNREADABLE),
+        (("drift", folder, "--team", "data"), status.IN_SYNC),
         # A table would wrap the message.
-        (("check", folder, "--format", "json"), cli.UNREADABLE),
+        (("check", folder, "--format", "json"), status.UNREADABLE),
     ):
         ended, text = run(*command)
-        assert ended == status, (command, text)
+        assert ended == expected, (command, text)
         reported = "colour: unknown key" in " ".join(text.split())
-        assert reported is (status in (cli.FAILED, cli.UNREADABLE)), (command, text)
+        assert reported is (expected in (status.FAILED, status.UNREADABLE)), (command, text)
 
 
 @pytest.mark.demand("lifecycle", "all commands skip an offboarded team, in one line")

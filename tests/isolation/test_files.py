@@ -20,7 +20,7 @@ from prefect.filesystems import LocalFileSystem
 
 from demo.processes import ROOT
 from tasks.store import BlockStore
-from tenantry.cli import _write as write_report
+from tenantry.commands.reports import write as write_report
 from tenantry.confidential import hide_wire_logs
 from tenantry.declared import writing
 from tenantry.drift.history import History

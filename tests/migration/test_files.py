@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tenantry.errors import TenantryError
 from tenantry.migration import report
 from tenantry.migration.case import fold
-from tenantry.migration.identities import FaultyFile, Match, from_file, from_keycloak
+from tenantry.migration.identities import FaultyFile, Match, from_keycloak
+from tenantry.migration.identities_file import from_file
 from tenantry.migration.match import match
 from tenantry.migration.options import Options
 from tenantry.migration.snapshot import INSPECTION, Identity, Person

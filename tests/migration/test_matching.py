@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tenantry.migration.identities import from_file
+from tenantry.migration.identities_file import from_file
 from tenantry.migration.options import Options
 from tenantry.migration.snapshot import Identity, Situation
 from tests.support import issuer_harness, migration_harness

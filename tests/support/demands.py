@@ -41,6 +41,7 @@ SUITES = {
     "reality": "Tenantry in use",
     "isolation": "Isolation of tenants",
     "lifecycle": "The whole life of a team",
+    "speed": "Speed",
     "structure": "Structure of the code",
     "operate": "Operation for years",
 }

@@ -24,7 +24,7 @@ from tenantry.errors import (
     TimedOut,
 )
 from tenantry.systems.keycloak.answers import PYTHON_KEYCLOAK
-from tenantry.systems.kubernetes.answers import KUBERNETES_CLIENT
+from tenantry.systems.kubernetes.connection import KUBERNETES_CLIENT
 from tenantry.transport import (
     HTTPX,
     Library,

@@ -5,18 +5,16 @@ from typing import Literal
 
 from tenantry.drift.findings import Report
 from tenantry.drift.history import History
-from tenantry.drift.reports import document, html, sarif, spreadsheet
 
 Format = Literal["json", "csv", "html", "sarif"]
 
-FILES: dict[Format, tuple[str, Callable[[Report, History], str]]] = {
-    "json": ("drift.json", document.text),
-    "csv": ("drift.csv", spreadsheet.text),
-    "html": ("drift.html", html.text),
-    "sarif": ("drift.sarif", sarif.text),
+FILES: dict[Format, str] = {
+    "json": "drift.json",
+    "csv": "drift.csv",
+    "html": "drift.html",
+    "sarif": "drift.sarif",
 }
-"""The file name and the writer of each format. A writer gets the report, and the history including
-the report's run."""
+"""The file name of each format."""
 
 
 def write(format: Format, report: Report, history: History | None = None) -> str:
@@ -27,4 +25,26 @@ def write(format: Format, report: Report, history: History | None = None) -> str
         report: the report.
         history: the history including the report's run. Without it, findings have no age.
     """
-    return FILES[format][1](report, History.empty() if history is None else history)
+    return _writer(format)(report, History.empty() if history is None else history)
+
+
+def _writer(format: Format) -> Callable[[Report, History], str]:
+    """Return the writer of a format. It gets the report, and the history including its run."""
+    # Imported here, because CSV needs pandas, and HTML needs Jinja.
+    match format:
+        case "json":
+            from tenantry.drift.reports import document
+
+            return document.text
+        case "csv":
+            from tenantry.drift.reports import spreadsheet
+
+            return spreadsheet.text
+        case "html":
+            from tenantry.drift.reports import html
+
+            return html.text
+        case "sarif":
+            from tenantry.drift.reports import sarif
+
+            return sarif.text

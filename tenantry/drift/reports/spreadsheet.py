@@ -5,7 +5,7 @@ import pandas as pd
 from tenantry import explain
 from tenantry.drift.findings import Finding, Report
 from tenantry.drift.history import History
-from tenantry.text import csv_text
+from tenantry.tables import csv_text
 
 COLUMNS = [
     *("severity", "class", "team", "system", "kind", "key", "field", "desired", "actual"),

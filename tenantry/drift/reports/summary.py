@@ -60,7 +60,7 @@ def page(report: Report, history: History, done: Sequence[str] = (), store: str 
         parts.append(markdown("Remediated by this run: {}.", count(len(done), "resource")))
     if report.findings:
         parts += [_by_system(report), _by_team(report), _findings(report)]
-    trend = _trend(history)
+    trend = _trend(history) if history.has_past else ""
     if len(trend) > 1:
         parts.append(markdown("## Findings of the last {} runs\n\n`{}`", len(trend), trend))
     parts += _footer(report, store)

@@ -15,6 +15,8 @@ FILLS: dict[Severity, str] = {"critical": "#c62828", "warning": "#e69500", "info
 
 def svg(history: History) -> str:
     """Return stacked areas, critical at the bottom; an empty text for fewer than two runs."""
+    if not history.has_past:
+        return ""
     runs = history.runs.tail(_RUNS)
     if len(runs) < 2:
         return ""

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import httpx
-import jwt
 
 from tenantry.calls import retry_read
 from tenantry.errors import SystemUnavailable
@@ -47,6 +46,8 @@ class Registry:
             repository: the repository with its project, such as `team-shop/app`.
             actions: the requested actions, such as `pull,push`.
         """
+        import jwt  # only a test of a credential needs it, and it imports `cryptography`
+
         path = "/service/token"
         query = {"service": SERVICE, "scope": f"repository:{repository}:{actions}"}
         auth = httpx.BasicAuth(username, password)

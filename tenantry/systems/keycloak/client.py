@@ -1,28 +1,19 @@
-"""The client of Keycloak's admin API, through python-keycloak.
+"""The client of Keycloak's admin API.
 
-Retries of python-keycloak are off, since they would repeat a POST whose answer was lost. Lists are
-read in pages here: its `get_groups` omits children, and its `get_idps` returns 100 at most.
+Lists are read in pages here: `get_groups` of python-keycloak omits children, and its `get_idps`
+returns 100 at most.
 """
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
-from keycloak import KeycloakAdmin, KeycloakOpenID, KeycloakOpenIDConnection
-from keycloak.exceptions import KeycloakConnectionError, KeycloakError
-
 from tenantry.answers import Answer, many, one
-from tenantry.calls import MAX_CONCURRENT_CALLS, TIMEOUT, CircuitBreaker, retry_read
+from tenantry.calls import retry_read
 from tenantry.connections import KeycloakAccount
-from tenantry.errors import (
-    InvalidResponse,
-    SystemRefused,
-    SystemUnavailable,
-)
-from tenantry.systems.keycloak.answers import PYTHON_KEYCLOAK, OtherHost, failure, restrain, result
-from tenantry.transport import conflict_as_change, ignore_missing, translate_errors
+from tenantry.errors import InvalidResponse, SystemRefused
+from tenantry.transport import conflict_as_change, ignore_missing
 
 _PAGE = 100
 
@@ -37,45 +28,27 @@ class KeycloakClient:
     """
 
     def __init__(self, account: KeycloakAccount, realm: str) -> None:
+        # Imported here, because python-keycloak takes a while to load.
+        from tenantry.systems.keycloak.connection import Connection
+
         self.realm = realm
         self.url = account.url
         self.verify = account.verify
         self.account = account
-        self._connection = KeycloakOpenIDConnection(
-            server_url=f"{account.url}/",
-            username=account.username,
-            password=account.password.get_secret_value(),
-            client_id=account.client_id,
-            realm_name=realm,
-            user_realm_name=account.realm,
-            verify=account.verify,
-            timeout=int(TIMEOUT),
-            max_retries=0,
-            pool_maxsize=MAX_CONCURRENT_CALLS,
-        )
-        restrain(self._connection)
-        restrain(self._connection.keycloak_openid.connection)
-        self._breaker = CircuitBreaker("keycloak")
-        self._admin = KeycloakAdmin(connection=self._connection)
+        self._connection = Connection(account, realm)
 
     def close(self) -> None:
         """Close the connections."""
-        self._connection._s.close()
+        self._connection.close()
 
     def log_in(self) -> None:
         """Get the first token, so that concurrent threads do not each get one."""
-        retry_read(
-            lambda: self._translate(f"POST /realms/{self.account.realm}/…/token", self._log_in)
-        )
-
-    def _log_in(self) -> None:
-        self._connection.get_token()
+        retry_read(self._connection.log_in)
 
     def version(self) -> str:
         """Return the version of the server, such as `26.7.3`. Keycloak shows it to administrators
         only."""
-        call = "GET /admin/serverinfo"
-        info = retry_read(lambda: self._translate(call, self._admin.get_server_info))
+        info = retry_read(self._connection.server_info)
         try:
             return str(info["systemInfo"]["version"])
         except (LookupError, TypeError):
@@ -99,19 +72,10 @@ class KeycloakClient:
         return neighbour.removesuffix(self.account.realm) + self.realm
 
     def _issuer_of(self, realm: str) -> str:
-        openid = KeycloakOpenID(
-            server_url=f"{self.url}/",
-            realm_name=realm,
-            client_id=self.account.client_id,
-            verify=self.account.verify,
-            timeout=int(TIMEOUT),
-            max_retries=0,
-        )
-        restrain(openid.connection)
-        call = f"GET /realms/{realm}/.well-known/openid-configuration"
-        document = retry_read(lambda: self._translate(call, openid.well_known))
+        document = retry_read(lambda: self._connection.openid_configuration(realm))
         issuer = document.get("issuer") if isinstance(document, dict) else None
         if not isinstance(issuer, str) or not issuer:
+            call = f"GET /realms/{realm}/.well-known/openid-configuration"
             raise InvalidResponse("keycloak", call, "the answer lacks 'issuer'")
         return issuer
 
@@ -122,7 +86,7 @@ class KeycloakClient:
     def realms(self) -> list[str]:
         """Return the names of all realms that the account can see."""
         query = {"briefRepresentation": "true"}
-        found = retry_read(lambda: self._exchange("GET", "admin/realms", query=query))
+        found = retry_read(lambda: self._connection.exchange("GET", "admin/realms", query=query))
         call = "GET /admin/realms"
         return [str(each["realm"]) for each in many(found or [], "keycloak", call)]
 
@@ -186,7 +150,7 @@ class KeycloakClient:
         """
         body = {"realm": self.realm, "enabled": True, **settings}
         with conflict_as_change():
-            self._exchange("POST", "admin/realms", body=body, status=201)
+            self._connection.exchange("POST", "admin/realms", body=body, status=201)
         self.log_in()
 
     def put(self, path: str, body: Representation | None = None, *, status: int = 204) -> None:
@@ -217,7 +181,8 @@ class KeycloakClient:
         body: Representation | None = None,
         status: int = 200,
     ) -> Any:
-        return self._exchange(method, self._path(path), query=query, body=body, status=status)
+        full = self._path(path)
+        return self._connection.exchange(method, full, query=query, body=body, status=status)
 
     def _path(self, path: str) -> str:
         realm = quote(self.realm, safe="")
@@ -225,46 +190,3 @@ class KeycloakClient:
 
     def _call(self, method: str, path: str) -> str:
         return f"{method} /{self._path(path)}"
-
-    def _exchange(
-        self,
-        method: str,
-        full: str,
-        *,
-        query: dict[str, Any] | None = None,
-        body: Representation | None = None,
-        status: int = 200,
-    ) -> Any:
-        call = f"{method} /{full}"
-        connection = self._connection
-        if method == "GET":
-            answer = self._translate(call, lambda: connection.raw_get(full, **(query or {})))
-        else:
-            senders = {
-                "POST": connection.raw_post,
-                "PUT": connection.raw_put,
-                "DELETE": connection.raw_delete,
-            }
-            send = senders[method]
-            answer = self._translate(call, lambda: send(full, data=json.dumps(body)))
-        return result(call, status, answer)
-
-    def _translate(self, call: str, work: Callable[[], Any]) -> Any:
-        with self._breaker.guard(call), translate_errors(PYTHON_KEYCLOAK, "keycloak", call):
-            return self._translated(call, work)
-
-    def _translated(self, call: str, work: Callable[[], Any]) -> Any:
-        try:
-            return work()
-        except KeycloakConnectionError as error:
-            if isinstance(error.__cause__, OtherHost):
-                raise error.__cause__.refusal(call) from None
-            raise
-        except (TypeError, ValueError):
-            # python-keycloak's message contains the whole answer, which may have a token.
-            raise SystemUnavailable("keycloak", call, "the answer is not what it must be") from None
-        except KeycloakError as error:
-            headers = self._connection.headers or {}
-            body = {"password": self.account.password.get_secret_value()}
-            status, content = error.response_code or 0, error.response_body or b""
-            raise failure(call, status, content, headers, body) from None

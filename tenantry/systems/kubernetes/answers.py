@@ -3,26 +3,14 @@
 import json
 from typing import Any
 
-import urllib3
-from kubernetes import client as kube
-
 from tenantry.answers import Answer, Members, is_page, not_documented, one, parse
 from tenantry.calls import RETRYABLE_STATUSES
 from tenantry.confidential import without_secrets
 from tenantry.errors import InvalidResponse
-from tenantry.transport import Library, redirected, refusal
+from tenantry.transport import redirected, refusal
 
 MEMBERS: Members = {"gitVersion": str}
 """The types of members by name. A label or a key of a Secret can have any other name."""
-
-
-def _cause(error: BaseException) -> BaseException:
-    is_wrapped = isinstance(error, kube.ApiException)
-    return (error.__context__ or error) if is_wrapped else error
-
-
-KUBERNETES_CLIENT = Library((urllib3.exceptions.HTTPError, OSError, kube.ApiException), _cause)
-"""The official client raises what urllib3 and sockets raise, and wraps failures of TLS."""
 
 
 def result(method: str, call: str, answer: Any, request: tuple[Any, ...]) -> Answer:

@@ -11,18 +11,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tenantry.answers import Answer, many, one
-from tenantry.calls import TIMEOUT, CircuitBreaker, retry_read
+from tenantry.calls import CircuitBreaker, retry_read
 from tenantry.connections import Cluster
 from tenantry.errors import (
     InvalidResponse,
     SystemRefused,
     SystemUnavailable,
 )
-from tenantry.systems.kubernetes.answers import KUBERNETES_CLIENT, checked, result, written
-from tenantry.systems.kubernetes.connection import connect
+from tenantry.systems.kubernetes.answers import checked, result, written
 from tenantry.systems.kubernetes.kinds import GATEWAY_API
 from tenantry.text import logger
-from tenantry.transport import conflict_as_change, ignore_missing, translate_errors
+from tenantry.transport import conflict_as_change, ignore_missing
 
 MANAGER = "tenantry"
 """The field manager of all writes."""
@@ -92,15 +91,18 @@ class KubernetesClient:
     """
 
     def __init__(self, cluster: Cluster) -> None:
+        # Imported here, because the official client takes a while to load.
+        from tenantry.systems.kubernetes.connection import Connection
+
         self._uid = ""
         self._reading_uid = threading.Lock()
-        self._api = connect(cluster)
-        self.host: str = self._api.configuration.host
+        self._connection = Connection(cluster)
+        self.host = self._connection.host
         self._breaker = CircuitBreaker("kubernetes")
 
     def close(self) -> None:
         """Close the connections."""
-        self._api.rest_client.pool_manager.clear()
+        self._connection.close()
 
     def version(self) -> str:
         """Return the version of the server, such as `v1.37.2`."""
@@ -300,17 +302,8 @@ class KubernetesClient:
         if content_type:
             headers["Content-Type"] = content_type
         call = f"{method} {path}"
-        request = self._api.param_serialize(
-            method=method,
-            resource_path=path,
-            query_params=list((query or {}).items()),
-            header_params=headers,
-            body=body,
-            auth_settings=["BearerToken"],
-        )
-        with self._breaker.guard(call), translate_errors(KUBERNETES_CLIENT, "kubernetes", call):
-            answer = self._api.call_api(*request, _request_timeout=TIMEOUT)
-            answer.read()  # type: ignore[no-untyped-call]
+        with self._breaker.guard(call):
+            answer, request = self._connection.call(method, path, query or {}, headers, body)
         return result(method, call, answer, request)
 
 

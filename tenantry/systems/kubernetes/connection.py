@@ -1,22 +1,84 @@
-"""The connection to an API server: its address, certificates and credentials, from a kubeconfig."""
+"""The connection to an API server: its address, certificates and credentials, from a kubeconfig.
+
+Only this module imports the official client, which takes a while. `KubernetesClient` imports it when
+it connects.
+"""
 
 import os
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
+import urllib3
 from kubernetes import client as kube
 from kubernetes import config as kube_config
 from kubernetes.config import kube_config as loader
 
-from tenantry.calls import MAX_CONCURRENT_CALLS
+from tenantry.calls import MAX_CONCURRENT_CALLS, TIMEOUT
+from tenantry.confidential import hide_wire_logs
 from tenantry.connections import Cluster
 from tenantry.errors import SystemRefused
 from tenantry.kubeconfig import COMMAND
+from tenantry.transport import Library, translate_errors
+
+hide_wire_logs()
 
 _FILES = Path("/proc/self/fd")
 
 
-def connect(cluster: Cluster) -> kube.ApiClient:
+def _cause(error: BaseException) -> BaseException:
+    is_wrapped = isinstance(error, kube.ApiException)
+    return (error.__context__ or error) if is_wrapped else error
+
+
+KUBERNETES_CLIENT = Library((urllib3.exceptions.HTTPError, OSError, kube.ApiException), _cause)
+"""The official client raises what urllib3 and sockets raise, and wraps failures of TLS."""
+
+
+class Connection:
+    """The connection to one API server. Safe to use from many threads."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        """
+        Raises:
+            SystemRefused: the kubeconfig cannot be used.
+        """
+        self._api = _connect(cluster)
+        self.host: str = self._api.configuration.host
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._api.rest_client.pool_manager.clear()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str],
+        headers: dict[str, str],
+        body: dict[str, Any] | None,
+    ) -> tuple[Any, tuple[Any, ...]]:
+        """Return the response to a call, which has been read, and the request as it was sent.
+
+        Raises:
+            SystemRefused: the certificate of the server is not trusted.
+            SystemUnavailable: the server did not answer.
+        """
+        request = self._api.param_serialize(
+            method=method,
+            resource_path=path,
+            query_params=list(query.items()),
+            header_params=headers,
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        with translate_errors(KUBERNETES_CLIENT, "kubernetes", f"{method} {path}"):
+            answer = self._api.call_api(*request, _request_timeout=TIMEOUT)
+            answer.read()  # type: ignore[no-untyped-call]
+        return answer, request
+
+
+def _connect(cluster: Cluster) -> kube.ApiClient:
     """Return a client of the API server.
 
     Retries are off: they would repeat writes whose answer was lost. Redirects are off: they would

@@ -1,0 +1,8 @@
+"""The exit statuses of the commands."""
+
+FAILED = 1
+"""Exit status of every command after an error."""
+NOTHING_TO_DO, CHANGES = 0, 2
+"""Exit statuses of `plan`."""
+IN_SYNC, FOUND, UNREADABLE = 0, 2, 3
+"""Exit statuses of `drift` and `check`."""
