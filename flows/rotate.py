@@ -16,6 +16,7 @@ from tasks.states import complete, fail
 from tenantry.calls import MAX_CONCURRENT_CALLS
 from tenantry.errors import TenantryError
 from tenantry.rotation import RotationRequest, RotationRun, report
+from tenantry.rotation.selection import pick, refuse_unknown
 
 
 @flow(
@@ -56,10 +57,10 @@ def rotate_robots(
         order = tasks.recall_order(RotationRequest(created(), force, compromised, reason))
         blocks = load_platform(platform)
         declaration = read_declared_state(blocks)
-        tasks.refuse_unknown(purposes, tasks.pick(declaration, teams), declaration)
+        refuse_unknown(purposes, pick(declaration, teams), declaration)
         with connected(declaration, blocks, settle_by_keycloak=False) as systems:
             tasks.check_connections(systems)
-            chosen = tasks.pick(systems.state, teams)
+            chosen = pick(systems.state, teams)
             run = RotationRun(systems, chosen, order, teams, purposes=purposes)
             outcomes = tasks.observe_robots(run)
             tasks.keep_order(order)

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Collection
 
 from blocks.platform import PlatformBlocks
-from tasks.locks import LockUnusable, TeamLock
+from tasks.locks import TeamLock
+from tenantry.locks import LockUnusable
 from tenantry.resources import PLATFORM
 
 Locks = Callable[[Collection[str]], TeamLock]

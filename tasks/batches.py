@@ -9,10 +9,10 @@ from typing import Generic, Protocol, Self, TypeVar
 
 from prefect.futures import PrefectFuture, wait
 
-from tasks.locks import LockUnusable
 from tasks.step import RETRIED, TeamsFailed, TeamsLeft
 from tenantry.calls import MAX_CONCURRENT_CALLS
 from tenantry.errors import TenantryError, as_tenantry_error
+from tenantry.locks import LockUnusable
 
 ALONE = 12
 """Up to this many teams have a task each; more share tasks, which costs the server less."""

@@ -35,7 +35,8 @@ from tasks.lock_limits import (
 )
 from tasks.prefect_api import run_logger
 from tenantry.calls import TIMEOUT, map_concurrently
-from tenantry.errors import SystemRefused, SystemUnavailable
+from tenantry.errors import SystemUnavailable
+from tenantry.locks import LockUnusable
 
 LEASE = 60.0
 """Seconds after which the lock of a dead holder is free: the shortest lease that Prefect grants."""
@@ -50,18 +51,6 @@ _LOG_INTERVAL = 30.0
 
 class LockLost(SystemUnavailable):
     """The lock may be lost: nothing may be written before it is taken again."""
-
-
-class LockUnusable(SystemRefused):
-    """A lock cannot be taken until an operator changes something.
-
-    Attributes:
-        teams: the owners of the lock; the locks of the other teams are usable.
-    """
-
-    def __init__(self, teams: Collection[str], call: str, reason: str, advice: str) -> None:
-        super().__init__("prefect", call, reason, advice=advice)
-        self.teams = list(teams)
 
 
 class TeamLock:

@@ -55,19 +55,7 @@ def _pages(outcomes: Iterable[Outcome], now: datetime) -> Iterator[tuple[str, Ma
 def conclude(run: RotationRun, trail: Trail, outcomes: Sequence[Outcome]) -> State[Any]:
     """Return the final state of a run."""
     message = report.summary(outcomes)
-    reasons = [f"{outcome.name}: {outcome.error}" for outcome in outcomes if outcome.error]
-    if absent := run.systems.state.faults_of(run.names):
-        origin = run.systems.state.origin
-        text = f"Faulty in {origin}; credentials were rotated with their current permissions:"
-        reasons += [text, *absent]
-    if run.unnamed:
-        reasons.append(
-            f"Teams that a file without a team name may declare: {', '.join(run.unnamed)}. Their "
-            "credentials were rotated with their current permissions. Set the team name in each "
-            "file, or delete the file."
-        )
-    if trail.error is not None:
-        reasons.append(str(trail.error))
+    reasons = report.problems(run, trail, outcomes)
     if not reasons:
         return complete(message)
     return fail("\n".join([message, *reasons]))

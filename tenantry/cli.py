@@ -1,4 +1,4 @@
-"""The command line: validate the declared state, show plans and drift, and run the sandbox.
+"""The command line: write, validate, plan and apply the declared state, and see how its systems are.
 
 A command imports its module of `tenantry/commands` when it is called. So `--help` loads no library
 but Typer, and `validate` none that calls a system. `tests/core/test_imports.py` checks this.
@@ -13,13 +13,12 @@ from typing import Annotated, Literal
 import typer
 from typer.exceptions import TyperException
 
-from tenantry.commands.status import FAILED
+from tenantry.commands.exit_status import FAILED, USAGE
 from tenantry.errors import TenantryError, as_tenantry_error
 from tenantry.text import printed_lines
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Keep the tenants of a Kubernetes platform in sync with their declaration.",
 )
@@ -36,6 +35,17 @@ Context = Annotated[
     ),
 ]
 """The option of each command that calls the systems."""
+Teams = Annotated[
+    list[str] | None, typer.Option("--team", metavar="NAME", help="Only this team; repeatable.")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Make the changes without a confirmation.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+WithoutLock = Annotated[
+    bool,
+    typer.Option(
+        "--without-lock", help="Take no locks in Prefect: no flow can run at the same time."
+    ),
+]
 Format = Literal["table", "json", "csv", "html", "sarif"]
 
 
@@ -48,6 +58,23 @@ def version() -> None:
     from tenantry.commands import version as command
 
     command.run()
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write to.")],
+    platform: Annotated[
+        str, typer.Option(metavar="NAME", help="Name of the platform.")
+    ] = "My platform",
+    team: Annotated[str, typer.Option(metavar="NAME", help="Name of the first team.")] = "shop",
+) -> None:
+    """Write a first declared state, and a connection file if there is none. Nothing is overwritten.
+
+    Exit status: 0 written, 1 error (nothing was written).
+    """
+    from tenantry.commands import init as command
+
+    command.run(folder, platform, team)
 
 
 @app.command()
@@ -163,10 +190,8 @@ def import_folder(
 @app.command()
 def plan(
     folder: Folder,
-    team: Annotated[
-        list[str] | None, typer.Option("--team", metavar="NAME", help="Only this team; repeatable.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    team: Teams = None,
+    as_json: Json = False,
     context: Context = None,
 ) -> None:
     """Show the changes that onboarding would make, without making them.
@@ -187,11 +212,108 @@ def plan(
 
 
 @app.command()
+def apply(
+    folder: Folder,
+    team: Teams = None,
+    yes: Yes = False,
+    as_json: Json = False,
+    without_lock: WithoutLock = False,
+    context: Context = None,
+) -> None:
+    """Configure the platform and onboard the teams: show the plan, ask, and make the changes.
+
+    Only the changes that were shown are made. The platform's own resources are included, unless you
+    select teams. The teams are locked in Prefect meanwhile, as in the flows, so PREFECT_API_URL must
+    be set. The connections are those of `plan`.
+
+    Exit status: 0 everything is in sync, 1 error, or a team was left out or not changed.
+    """
+    from tenantry.commands import apply as command
+
+    raise typer.Exit(
+        command.run(folder, team, context, yes=yes, as_json=as_json, without_lock=without_lock)
+    )
+
+
+@app.command()
+def rotate(
+    folder: Folder,
+    team: Teams = None,
+    purpose: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only robots of this purpose; repeatable."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Also rotate what is not due.")] = False,
+    compromised: Annotated[
+        bool,
+        typer.Option(
+            "--compromised",
+            help="The old credentials are known to others: delete them first. Pulls and pushes fail "
+            "until the clients have loaded the new ones.",
+        ),
+    ] = False,
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="The reason, for the audit trail.")
+    ] = "",
+    audit: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the audit trail.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what is due.")] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+    without_lock: WithoutLock = False,
+    context: Context = None,
+) -> None:
+    """Rotate the robots' credentials that are due: show them, ask, and rotate.
+
+    The old credentials are retired by a later run, after their overlap. The teams are locked as for
+    `apply`. The connections are those of `plan`.
+
+    Exit status: 0 rotated, or nothing is due, 1 error.
+    """
+    from tenantry.commands import rotate as command
+
+    raise typer.Exit(
+        command.run(
+            folder,
+            team,
+            purpose,
+            context,
+            (force, compromised, reason),
+            audit,
+            yes=yes,
+            as_json=as_json,
+            without_lock=without_lock,
+            dry_run=dry_run,
+        )
+    )
+
+
+@app.command()
+def status(
+    folder: Folder,
+    days: Annotated[
+        int,
+        typer.Option(metavar="DAYS", min=0, help="List credentials that expire within these days."),
+    ] = 14,
+    as_json: Json = False,
+    context: Context = None,
+) -> None:
+    """Show the teams, open findings, credentials about to expire, and each flow's last run.
+
+    The last runs are shown if PREFECT_API_URL is set. The connections are those of `plan`.
+
+    Exit status: 0 all is well, 2 something needs attention, 3 something could not be read, 1 error.
+    """
+    from tenantry.commands import status as command
+
+    raise typer.Exit(command.run(folder, context, days, as_json=as_json))
+
+
+@app.command()
 def drift(
     folder: Folder,
-    team: Annotated[
-        list[str] | None, typer.Option("--team", metavar="NAME", help="Only this team; repeatable.")
-    ] = None,
+    team: Teams = None,
     system: Annotated[
         list[str] | None,
         typer.Option("--system", metavar="NAME", help="Only this system; repeatable."),
@@ -291,7 +413,7 @@ def main() -> None:
     except TyperException as error:
         # Typer's own status for an unknown option is 2, which means "changes" for `plan`.
         _complain(f"{error.format_message()} Try --help.")
-        sys.exit(FAILED)
+        sys.exit(USAGE)
     except TenantryError as error:
         _complain(str(error))
         sys.exit(FAILED)

@@ -195,8 +195,10 @@ def _document(outcome: Outcome) -> dict[str, Any]:
     plan = outcome.plan
     if plan is None:
         return {"team": outcome.team, "error": str(outcome.error)}
+    error = {"error": str(outcome.error)} if outcome.error is not None else {}
     return {
         "team": outcome.team,
+        **error,
         "changes": [
             {
                 "action": change.action,

@@ -11,10 +11,22 @@ from importlib.metadata import entry_points
 from types import TracebackType
 from typing import Protocol
 
-from tenantry.errors import TenantryError
+from tenantry.errors import SystemRefused, TenantryError
 
 API = "PREFECT_API_URL"
 """The environment variable with the address of Prefect's API, where the runs take their locks."""
+
+
+class LockUnusable(SystemRefused):
+    """A lock cannot be taken until an operator changes something.
+
+    Attributes:
+        teams: the owners of the lock; the locks of the other teams are usable.
+    """
+
+    def __init__(self, teams: Collection[str], call: str, reason: str, advice: str) -> None:
+        super().__init__("prefect", call, reason, advice=advice)
+        self.teams = list(teams)
 
 
 class Lock(Protocol):

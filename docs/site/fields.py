@@ -4,10 +4,11 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from tenantry.declared.network_policy_fields import NetworkPolicyFields
 from tenantry.declared.schema import FILES, content
 
-_KUBERNETES = "V1"
-"""The prefix of the names of Kubernetes' own types, whose fields Kubernetes documents."""
+_KUBERNETES = NetworkPolicyFields.__name__
+"""A type of Kubernetes, which documents its fields."""
 
 Schema = dict[str, Any]
 
@@ -51,7 +52,7 @@ def _model(schema: Schema, definitions: Schema) -> tuple[str, str] | None:
     """Return the model of a field's values, with what its path gets, such as `[]`; None for a value."""
     for each in [schema, *schema.get("anyOf", [])]:
         if name := each.get("$ref", "").rpartition("/")[2]:
-            is_ours = not name.startswith(_KUBERNETES) and "properties" in definitions[name]
+            is_ours = name != _KUBERNETES and "properties" in definitions[name]
             return ("", name) if is_ours else None
         if isinstance(each.get("items"), dict) and (found := _model(each["items"], definitions)):
             return f"[]{found[0]}", found[1]
@@ -98,8 +99,8 @@ def _type(schema: Schema, definitions: Schema) -> str:
         found = dict.fromkeys(_type(each, definitions) for each in schema["anyOf"])
         return " or ".join(found)
     if name := schema.get("$ref", "").rpartition("/")[2]:
-        if name.startswith(_KUBERNETES):
-            return f"Kubernetes' {name.removeprefix(_KUBERNETES)}"
+        if name == _KUBERNETES:
+            return "spec of a NetworkPolicy"
         return _type(definitions[name], definitions)
     if values := schema.get("enum", [schema["const"]] if "const" in schema else []):
         return ", ".join(f"`{json.dumps(each).strip(chr(34))}`" for each in values)

@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 from tenantry import declared, explain, onboarding
+from tenantry.commands.exit_status import CHANGES, FAILED, NOTHING_TO_DO
 from tenantry.commands.output import say, say_skipped
-from tenantry.commands.status import CHANGES, FAILED, NOTHING_TO_DO
 from tenantry.contexts import connections
 from tenantry.outcomes import left_out
 from tenantry.systems.settle import connect

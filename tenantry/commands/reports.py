@@ -7,7 +7,7 @@ from typing import Literal
 
 import typer
 
-from tenantry.commands.status import FOUND, IN_SYNC, UNREADABLE
+from tenantry.commands.exit_status import FOUND, IN_SYNC, UNREADABLE
 from tenantry.drift import Report, reports
 from tenantry.drift.history import History
 from tenantry.drift.reports import terminal

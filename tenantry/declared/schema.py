@@ -14,9 +14,6 @@ from tenantry.declared.types import Model
 
 FILES: dict[str, type[Model]] = {"platform.schema.json": Platform, "team.schema.json": Team}
 
-_KUBERNETES = "V1"
-"""The prefix of the names of Kubernetes' own types in its Python client."""
-
 
 def texts() -> dict[str, str]:
     """Return the contents of the schema files by file name."""
@@ -30,15 +27,8 @@ def texts() -> dict[str, str]:
 
 
 def content(model: type[Model]) -> dict[str, Any]:
-    """Return the JSON Schema of a model, with short descriptions of Kubernetes' own types."""
+    """Return the JSON Schema of a model."""
     found = model.model_json_schema()
-    for name, definition in found["$defs"].items():
-        if name.startswith(_KUBERNETES):
-            known_as = name.removeprefix(_KUBERNETES)
-            definition["description"] = f"Kubernetes' {known_as}; see its API reference."
-            for key, field in definition["properties"].items():
-                field["description"] = f"`{key}` of Kubernetes' {known_as}."
-                field.pop("title", None)
     _close(found)
     return found
 

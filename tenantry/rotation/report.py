@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from tenantry.rotation.assess import Outcome, State
+from tenantry.rotation.audit import Trail
+from tenantry.rotation.run import RotationRun
 from tenantry.text import Markdown, code, joined, markdown
 from tenantry.wording import count, days
 
@@ -55,6 +57,24 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     states = Counter(outcome.state for outcome in outcomes)
     parts = [f"{states[state]} {state}" for state in _ORDER if states[state]]
     return f"{count(len(outcomes), 'credential')}: {', '.join(parts) or 'none'}."
+
+
+def problems(run: RotationRun, trail: Trail, outcomes: Iterable[Outcome]) -> list[str]:
+    """Return why a run failed, in lines; none if it succeeded."""
+    reasons = [f"{outcome.name}: {outcome.error}" for outcome in outcomes if outcome.error]
+    if absent := run.systems.state.faults_of(run.names):
+        origin = run.systems.state.origin
+        text = f"Faulty in {origin}; credentials were rotated with their current permissions:"
+        reasons += [text, *absent]
+    if run.unnamed:
+        reasons.append(
+            f"Teams that a file without a team name may declare: {', '.join(run.unnamed)}. Their "
+            "credentials were rotated with their current permissions. Set the team name in each "
+            "file, or delete the file."
+        )
+    if trail.error is not None:
+        reasons.append(str(trail.error))
+    return reasons
 
 
 def page(outcome: Outcome, now: datetime) -> Markdown:

@@ -5,43 +5,17 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
 import pytest
 
-from tenantry import checks, cli
-from tenantry.commands import status as statuses
+from tenantry import checks
+from tenantry.commands import exit_status as statuses
 from tenantry.onboarding import configure
 from tenantry.sandbox import Sandbox
+from tests.support.command_line import Run
 from tests.support.harness import PLATFORM, SHOP, Bench, environment, write
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], no_waiting: None
-) -> Run:
-    """Return a function that runs `tenantry` and returns its exit status, output and errors."""
-    for name in list(os.environ):
-        if name.startswith(("TENANTRY_", "KUBERNETES_SERVICE")):
-            monkeypatch.delenv(name)
-
-    def run(*arguments: object, **variables: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["tenantry", *map(str, arguments)])
-        with monkeypatch.context() as patch:
-            for name, value in variables.items():
-                patch.setenv(name, value)
-            with pytest.raises(SystemExit) as ended:
-                cli.main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return ended.value.code or 0, out, err  # type: ignore[return-value]
-
-    return run
-
 
 # validate
 
@@ -281,15 +255,6 @@ def test_without_its_extra_the_sandbox_explains_how_to_install_it(tmp_path: Path
     assert (other.returncode, other.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("arguments", [["plan"], ["plan", "--bogus"], ["nonsense"]])
-def test_a_mistyped_command_is_an_error_and_not_a_plan_with_changes(
-    arguments: list[str], run: Run
-) -> None:
-    status, _, err = run(*arguments)
-    assert status == 1
-    assert "Try --help." in err
-
-
 @pytest.mark.parametrize("system", ["HARBOR", "KEYCLOAK"])
 def test_certificates_are_verified_by_default(
     system: str, bench: Bench, run: Run, tmp_path: Path
@@ -421,7 +386,6 @@ def test_drift_keeps_a_history_from_run_to_run(run: Run, drifting: Bench, tmp_pa
     [
         (("--team", "nobody"), "team 'nobody' is not declared; declared: shop"),
         (("--system", "gitlab"), "--system: 'gitlab': must be one of kubernetes, keycloak"),
-        (("--format", "pdf"), "'pdf' is not one of"),
         (("--output", "/nowhere/at/all"), "--output: folder /nowhere/at"),
         (("--output", "."), "--output: . is a folder; give the path of a file"),
     ],

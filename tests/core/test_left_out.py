@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tenantry import checks, cli, declared, drift, onboarding
-from tenantry.commands import status
+from tenantry.commands import exit_status
 from tenantry.drift import Report
 from tenantry.drift.history import History
 from tenantry.drift.reports import FILES, write
@@ -447,18 +447,21 @@ def test_the_command_line_leaves_it_out_and_reports_it(
 
     folder = str(onboarded.folder)
     for command, expected in (
-        (("validate", folder), status.FAILED),
-        (("plan", folder), status.FAILED),
-        (("plan", folder, "--team", "data"), status.NOTHING_TO_DO),
-        (("drift", folder), status.UNREADABLE),
-        (("drift", folder, "--team", "data"), status.IN_SYNC),
+        (("validate", folder), exit_status.FAILED),
+        (("plan", folder), exit_status.FAILED),
+        (("plan", folder, "--team", "data"), exit_status.NOTHING_TO_DO),
+        (("drift", folder), exit_status.UNREADABLE),
+        (("drift", folder, "--team", "data"), exit_status.IN_SYNC),
         # A table would wrap the message.
-        (("check", folder, "--format", "json"), status.UNREADABLE),
+        (("check", folder, "--format", "json"), exit_status.UNREADABLE),
     ):
         ended, text = run(*command)
         assert ended == expected, (command, text)
         reported = "colour: unknown key" in " ".join(text.split())
-        assert reported is (expected in (status.FAILED, status.UNREADABLE)), (command, text)
+        assert reported is (expected in (exit_status.FAILED, exit_status.UNREADABLE)), (
+            command,
+            text,
+        )
 
 
 @pytest.mark.demand("lifecycle", "all commands skip an offboarded team, in one line")

@@ -21,9 +21,10 @@ from demo.processes import ROOT, LocalPlatform
 from tasks import locks
 from tasks.active import active_locks
 from tasks.lock_limits import limit_name
-from tasks.locks import LockLost, LockUnusable, TeamLock
+from tasks.locks import LockLost, TeamLock
 from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import load
+from tenantry.locks import LockUnusable
 from tenantry.onboarding import onboard, onboard_many, plan_all
 from tenantry.outcomes import Outcome
 from tenantry.systems.systems import Systems
