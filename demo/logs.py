@@ -35,6 +35,12 @@ NOISE: tuple[Noise, ...] = (
         "It stores the next one.",
     ),
     Noise(
+        r"docket\.dependencies - .*monitor_worker_health\(.*sqlite3\.OperationalError\) database is "
+        "locked",
+        "On SQLite, Prefect's server could not mark a silent worker as offline during another long "
+        "write. It tries again after its interval.",
+    ),
+    Noise(
         r"Crash detected! Execution was aborted by a termination signal\.\s*$",
         "If a worker or the process that serves the flows is stopped, its runs end and log this. A "
         "worker starts a scheduled run seconds before its time.",

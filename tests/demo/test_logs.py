@@ -21,6 +21,7 @@ HEARTBEAT = (
     "12:00:01.123 | ERROR   | prefect.server.utilities.worker_channel - Worker channel heartbeat "
     "persistence failed: work_pool=tenantry worker_name=a\n"
 )
+MONITOR = "12:00:01.123 | ERROR   | docket.dependencies - ↩ [    41ms] monitor_worker_health(){monitor-a}\n"
 LOCKED = (
     TRACEBACK + "sqlalchemy.exc.OperationalError: (sqlite3.OperationalError) database is locked\n"
 )
@@ -43,6 +44,9 @@ RUN = "12:00:02.123 | ERROR   | Flow run 'onboard shop' - Finished in state Fail
         (INFO + STOPPED + INFO, 0),
         (INFO + HEARTBEAT + LOCKED + INFO, 0),
         (INFO + HEARTBEAT + TRACEBACK, 1),
+        (INFO + MONITOR + LOCKED + INFO, 0),
+        (INFO + MONITOR + TRACEBACK, 1),
+        (INFO + MONITOR.replace("monitor_worker_health", "schedule_deployments") + LOCKED, 1),
         (INFO + STOPPED + TRACEBACK, 1),
         (INFO + RUN.replace("'onboard shop'", '"read the provider\'s users"') + INFO, 0),
         (INFO + RUN.rstrip() + "\n" + TRACEBACK, 1),
