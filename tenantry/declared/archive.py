@@ -13,8 +13,8 @@ from typing import Any
 
 from tenantry.declared import files
 from tenantry.declared.offboarding import KEY
-from tenantry.declared.parsing import FaultyText
 from tenantry.declared.team import Team
+from tenantry.declared.yaml_nodes import FaultyText
 
 FOLDER = "archive"
 """The folder of the archive, beside `teams`."""

@@ -7,8 +7,8 @@ from typing import Any
 from tenantry.declared import files
 from tenantry.declared.archive import archive_files
 from tenantry.declared.offboarding import is_recorded, may_have_record
-from tenantry.declared.parsing import FaultyText
 from tenantry.declared.saving import find_team
+from tenantry.declared.yaml_nodes import FaultyText
 
 
 def find_ended(folder: Path, names: Collection[str]) -> list[str]:

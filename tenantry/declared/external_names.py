@@ -3,7 +3,9 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from string import ascii_lowercase, ascii_uppercase
+from typing import NamedTuple
 
+from tenantry.declared import group_patterns
 from tenantry.declared.claims import REFUSED_RANK, Claim, Conflict, Refused, is_refused
 from tenantry.declared.expressions import Expression
 from tenantry.declared.platform import Platform
@@ -60,6 +62,15 @@ def conflicts(
         yield from _Names(alias, provider, platform, teams, refused).conflicts()
 
 
+class _Listed(NamedTuple):
+    """A name that leads to a group."""
+
+    name: str
+    group: str
+    claim: Claim | None = None
+    """The team's claim; None for a name of the platform's own group."""
+
+
 class _Names:
     """The names of one provider."""
 
@@ -81,6 +92,7 @@ class _Names:
         }
         self._claims: dict[str, list[Claim]] = defaultdict(list)
         self._by_pattern: list[Claim] = []
+        """The groups whose names only the pattern defines. The claim's name is the group."""
         for team in teams:
             self._add(team)
 
@@ -105,14 +117,40 @@ class _Names:
         """Return the conflicting claims."""
         for name, claims in self._claims.items():
             yield from self._of_name(name, claims)
+        yield from self._of_patterns()
+
+    def _of_patterns(self) -> Iterator[Conflict]:
+        """Return the conflicts over names that the pattern gives to a group."""
+        listed = [
+            *(_Listed(name, group) for name, group in self._platforms.items()),
+            *(
+                _Listed(name, other.team.oidc_group, other)
+                for name, found in self._claims.items()
+                for other in found
+            ),
+            *(
+                _Listed(_folded(self._provider, claim.name), claim.name, claim)
+                for claim in self._by_pattern
+            ),
+        ]
+        groups = {claim.name for claim in self._by_pattern}
+        likely = group_patterns.likely_names(
+            self._provider.expression, groups, dict.fromkeys(each.name for each in listed)
+        )
+        by_name: dict[str, list[int]] = defaultdict(list)
+        for number, each in enumerate(listed):
+            by_name[each.name].append(number)
         for claim in self._by_pattern:
             try:
-                expression = Expression(self._provider.expression(claim.team.oidc_group))
+                expression = Expression(self._provider.expression(claim.name))
             except ValueError as error:
                 text = f"provider '{self._alias}' has a pattern that cannot be used: {error}"
                 yield Conflict(claim, text, decided=True)
-            else:
-                yield from self._of_pattern(claim, expression)
+                continue
+            matching = [name for name in likely.get(claim.name, ()) if expression.matches(name)]
+            for number in sorted(number for name in matching for number in by_name[name]):
+                if listed[number].group != claim.name:
+                    yield from self._of_pattern(claim, listed[number])
 
     def _of_name(self, name: str, claims: Sequence[Claim]) -> Iterator[Conflict]:
         platforms = self._platforms.get(name)
@@ -136,26 +174,15 @@ class _Names:
         """Return a claim with the external name that both teams claim as its name."""
         return claim._replace(name=f"{self._alias}/{name}")
 
-    def _of_pattern(self, claim: Claim, expression: Expression) -> Iterator[Conflict]:
-        """Return the conflicts over names of other groups that a group's pattern also matches."""
-        own = claim.team.oidc_group
-        for name, group in self._platforms.items():
-            if group != own and expression.matches(name):
-                text = self._by_both(name, group, own)
-                yield Conflict(self._for(name, claim), text, decided=True)
-        likely = [
-            *((name, other) for name, found in self._claims.items() for other in found),
-            *((_folded(self._provider, each.name), each) for each in self._by_pattern),
-        ]
-        for name, other in likely:
-            group = other.team.oidc_group
-            if group == own or not expression.matches(name):
-                continue
-            text = self._by_both(name, group, own)
-            if other.rank >= claim.rank:
-                yield Conflict(self._for(name, claim), text, decided=other.rank > claim.rank)
-            if other.rank <= claim.rank:
-                yield Conflict(self._for(name, other), text, decided=other.rank < claim.rank)
+    def _of_pattern(self, claim: Claim, listed: "_Listed") -> Iterator[Conflict]:
+        """Return the conflict over a name of another group that a group's pattern also matches."""
+        name, group, other = listed
+        text = self._by_both(name, group, claim.name)
+        if other is None or other.rank >= claim.rank:
+            decided = other is None or other.rank > claim.rank
+            yield Conflict(self._for(name, claim), text, decided=decided)
+        if other is not None and other.rank <= claim.rank:
+            yield Conflict(self._for(name, other), text, decided=other.rank < claim.rank)
 
     def _by_both(self, name: str, group: str, by_pattern: str) -> str:
         return (

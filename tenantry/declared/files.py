@@ -5,7 +5,8 @@ from pathlib import Path
 
 from tenantry.declared import parsing
 from tenantry.declared.faults import Document, describe
-from tenantry.declared.parsing import Content, FaultyText
+from tenantry.declared.parsing import Content
+from tenantry.declared.yaml_nodes import FaultyText
 from tenantry.errors import DeclarationError
 
 _ENDINGS = (".yaml", ".yml")

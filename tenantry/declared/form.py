@@ -13,7 +13,6 @@ from tenantry.declared import parsing, rules
 from tenantry.declared.faults import Document, Place
 from tenantry.declared.merge import Data, complete
 from tenantry.declared.offboarding import KEY
-from tenantry.declared.parsing import FaultyText
 from tenantry.declared.platform import Platform
 from tenantry.declared.salvage import (
     Readable,
@@ -23,6 +22,7 @@ from tenantry.declared.salvage import (
     read_model,
 )
 from tenantry.declared.team import Team
+from tenantry.declared.yaml_nodes import FaultyText
 from tenantry.errors import DeclarationError
 
 TEXTS = ("display_name", "contact", "profile")

@@ -3,36 +3,25 @@
 Every reader of these files uses this module, so that all of them interpret a file in the same way.
 """
 
+import re
+import sys
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Self, cast
+from typing import Any, NamedTuple, Self
 
-from ruamel.yaml import YAML
-from ruamel.yaml.constructor import SafeConstructor
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-from ruamel.yaml.reader import ReaderError
+from tenantry.declared import libyaml
+from tenantry.declared.libyaml import MAX_DEPTH, Unsure
+from tenantry.declared.yaml_nodes import TAG, Composed, FaultyText, Node
 
 MAX_BYTES = 2**20
 """The maximum size of a file in bytes."""
-MAX_DEPTH = 60
-"""The maximum nesting with expanded aliases. A NetworkPolicy in a team file has about 15 levels."""
 MAX_WEIGHT = 100_000
 """The maximum number of values in a file with expanded aliases. Each 64 characters of a text count
 as a further value."""
 
-_TAG = "tag:yaml.org,2002:"
-_MERGE = f"{_TAG}merge"
-_TEXTS = (f"{_TAG}str", f"{_TAG}value", _MERGE)
-
-
-class FaultyText(Exception):
-    """A file's content cannot be read. It has the line and the reason."""
-
-    def __init__(self, line: int, text: str) -> None:
-        super().__init__(text)
-        self.line = line
-        self.text = text
+_MERGE = f"{TAG}merge"
+_TEXTS = (f"{TAG}str", f"{TAG}value", _MERGE)
+_CONSTRUCTED = tuple(f"{TAG}{kind}" for kind in ("bool", "int", "float", "timestamp"))
+_USUAL_INT = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
 class Int(int):
@@ -72,17 +61,15 @@ def source_text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-@dataclass(frozen=True)
-class Lines:
+class Lines(NamedTuple):
     """The line number of a value, and those of the values in it."""
 
     line: int
-    below: Mapping[str | int, "Lines"] = field(default_factory=dict)
+    below: Mapping[str | int, "Lines"] = {}
     """The lines by key or index. A key's own line counts, not the line of its value."""
 
 
-@dataclass(frozen=True)
-class Content:
+class Content(NamedTuple):
     """The content of a file as plain values, with their line numbers."""
 
     data: Any
@@ -102,35 +89,36 @@ def parse(source: bytes | str) -> Content:
     except UnicodeDecodeError as error:
         line = bytes(source)[: error.start].count(b"\n") + 1 if isinstance(source, bytes) else 1
         raise FaultyText(line, "is not UTF-8 text; save the file as UTF-8") from None
-    yaml = YAML(typ="safe", pure=True)
     try:
-        node = yaml.compose(text)
-        if node is None:
-            return Content(None, Lines(1))
-        return _Builder(yaml.constructor).build(node).content
+        return _built(libyaml.compose(text))
+    except Unsure:
+        return parse_with_ruamel(text)
+
+
+def parse_with_ruamel(text: str) -> Content:
+    """Parse YAML text with the slower of both parsers, which reads all of YAML 1.2.
+
+    Raises:
+        FaultyText: the text is not YAML, or exceeds the limits.
+    """
+    from tenantry.declared import ruamel_parser  # most processes do not need it
+
+    try:
+        return _built(ruamel_parser.compose(text))
     except RecursionError:
         raise _too_deep(1) from None
-    except ReaderError as error:
-        line = text[: error.position or 0].count("\n") + 1
-        character = error.character if isinstance(error.character, int) else 0
-        text = f"contains the character U+{character:04X}, which YAML does not allow; remove it"
-        raise FaultyText(line, text) from None
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        problem = " ".join(str(error.problem or error.context).split())
-        if "single document" in str(error.context):
-            problem = "contains several documents; write one document per file, without '---'"
-            raise FaultyText(mark.line + 1 if mark else 1, problem) from None
-        raise FaultyText(mark.line + 1 if mark else 1, f"is not YAML: {problem}") from None
-    except (YAMLError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError) as error:
-        # The parser raises these for invalid anchors, escapes and directives.
-        problem = (str(error).splitlines() or ["it cannot be parsed"])[0]
-        raise FaultyText(1, f"is not YAML: {problem}") from None
 
 
-@dataclass(frozen=True)
-class _Built:
-    content: Content
+def _built(composed: Composed) -> Content:
+    if composed.node is None:
+        return Content(None, Lines(1))
+    built = _Builder(composed).build(composed.node)
+    return Content(built.data, built.lines)
+
+
+class _Built(NamedTuple):
+    data: Any
+    lines: Lines
     weight: int
     height: int
 
@@ -138,9 +126,9 @@ class _Built:
 class _Builder:
     """Converts the parser's nodes to plain values. Each node is converted once, despite aliases."""
 
-    def __init__(self, constructor: SafeConstructor) -> None:
-        self._constructor = constructor
-        self._built: dict[int, _Built] = {}
+    def __init__(self, composed: Composed) -> None:
+        self._construct = composed.construct
+        self._known: dict[int, _Built] = {}
         self._open: set[int] = set()
 
     def build(self, node: Node) -> _Built:
@@ -149,39 +137,37 @@ class _Builder:
         Raises:
             FaultyText: the value exceeds the limits, or has a duplicate key or an unknown tag.
         """
-        if (known := self._built.get(id(node))) is not None:
+        if (known := self._known.get(id(node))) is not None:
             return known
         line = node.start_mark.line + 1
-        if id(node) in self._open:
+        tag = str(node.tag)
+        if node.id == "scalar":
+            text: str = node.value
+            built = _Built(self._scalar(node, tag, line), Lines(line), 1 + len(text) // 64, 1)
+        elif id(node) in self._open:
             raise FaultyText(line, "an alias refers to a value that contains the alias; remove it")
-        self._open.add(id(node))
-        if isinstance(node, ScalarNode):
-            data, below = self._scalar(node, line), []
-            lines = Lines(line)
-        elif isinstance(node, SequenceNode) and node.tag == f"{_TAG}seq":
-            below = [self.build(item) for item in node.value]
-            data = [each.content.data for each in below]
-            lines = Lines(line, {i: each.content.lines for i, each in enumerate(below)})
-        elif isinstance(node, MappingNode) and node.tag == f"{_TAG}map":
-            data, lines, below = self._mapping(node, line)
         else:
-            raise FaultyText(line, f"the tag '{_short(str(node.tag))}' is not supported; remove it")
-        self._open.discard(id(node))
-        texts = len(node.value) // 64 if isinstance(node, ScalarNode) else 0
-        built = _Built(
-            Content(data, lines),
-            1 + texts + sum(each.weight for each in below),
-            1 + max((each.height for each in below), default=0),
-        )
+            self._open.add(id(node))
+            if node.id == "sequence" and tag == f"{TAG}seq":
+                below = [self.build(item) for item in node.value]
+                data: Any = [each.data for each in below]
+                lines = Lines(line, {i: each.lines for i, each in enumerate(below)})
+            elif node.id == "mapping" and tag == f"{TAG}map":
+                data, lines, below = self._mapping(node, line)
+            else:
+                raise FaultyText(line, f"the tag '{_short(tag)}' is not supported; remove it")
+            self._open.discard(id(node))
+            weight = 1 + sum(each.weight for each in below)
+            built = _Built(data, lines, weight, 1 + max((each.height for each in below), default=0))
         if built.weight > MAX_WEIGHT:
             text = f"contains more than {MAX_WEIGHT} values after aliases are expanded; use fewer"
             raise FaultyText(line, text)
         if built.height > MAX_DEPTH:
             raise _too_deep(line)
-        self._built[id(node)] = built
+        self._known[id(node)] = built
         return built
 
-    def _mapping(self, node: MappingNode, line: int) -> tuple[dict[Any, Any], Lines, list[_Built]]:
+    def _mapping(self, node: Node, line: int) -> tuple[dict[Any, Any], Lines, list[_Built]]:
         data: dict[Any, Any] = {}
         lines: dict[Any, Lines] = {}
         below: list[_Built] = []
@@ -191,57 +177,64 @@ class _Builder:
             value = self.build(value_node)
             below.append(value)
             if key_node.tag == _MERGE:
-                sources = value_node.value if isinstance(value_node, SequenceNode) else [value_node]
+                is_list = value_node.id == "sequence"
+                sources = value_node.value if is_list else [value_node]
                 merged.extend((self.build(source), at) for source in sources)
                 continue
-            key = self.build(key_node).content.data
-            if not isinstance(key, Hashable):
+            key = self.build(key_node).data
+            if type(key) is str:
+                key = sys.intern(key)  # thousands of files have the same keys
+            elif not isinstance(key, Hashable):
                 raise FaultyText(at, "a key must be a single value, not a list or a mapping")
             if key in data:
                 raise FaultyText(
                     at, f"the key '{str(key)[:60]}' is given twice; remove one of them"
                 )
-            data[key] = value.content.data
-            lines[key] = Lines(at, value.content.lines.below)
+            data[key] = value.data
+            lines[key] = Lines(at, value.lines.below)
         for source, at in merged:
-            if not isinstance(source.content.data, dict):
+            if not isinstance(source.data, dict):
                 raise FaultyText(at, "'<<' must be followed by an alias of a mapping")
-            for key, value in source.content.data.items():
+            for key, value in source.data.items():
                 if key not in data:
                     data[key] = value
-                    lines[key] = source.content.lines.below[key]
+                    lines[key] = source.lines.below[key]
         return data, Lines(line, lines), below
 
-    def _scalar(self, node: ScalarNode, line: int) -> Any:
-        tag, text = str(node.tag), cast(str, node.value)
-        construct = self._constructor
+    def _scalar(self, node: Node, tag: str, line: int) -> Any:
+        text: str = node.value
         try:
             if tag in _TEXTS:
                 text.encode()  # an escape can be a lone surrogate, which is not a character
                 return text
-            if tag == f"{_TAG}null":
+            if tag == f"{TAG}null":
                 return None
-            if tag == f"{_TAG}bool":
-                return bool(construct.construct_yaml_bool(node))
-            if tag == f"{_TAG}int":
-                return Int(construct.construct_yaml_int(node), text)
-            if tag == f"{_TAG}float":
-                return Float(construct.construct_yaml_float(node), text)
-            if tag == f"{_TAG}timestamp":
-                return construct.construct_yaml_timestamp(node)
+            if tag in _CONSTRUCTED:
+                return _with_text(self._construct(tag, node), text)
         except UnicodeEncodeError:
             raise FaultyText(
                 line, "contains an escape that is not a character; remove it"
             ) from None
-        except (ValueError, TypeError, LookupError, ArithmeticError, YAMLError):
+        except (ValueError, TypeError, LookupError, ArithmeticError):
             what = {"int": "a whole number", "float": "a number", "bool": "true or false"}
-            kind = what.get(tag.removeprefix(_TAG), "a date")
+            kind = what.get(tag.removeprefix(TAG), "a date")
             raise FaultyText(line, f"'{text[:60]}' is not {kind}; quote it if it is text") from None
         raise FaultyText(line, f"the tag '{_short(tag)}' is not supported; remove it")
 
 
+def _with_text(value: Any, text: str) -> Any:
+    """Return a value with its source text, if it is a number that is usually written differently."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return value if _USUAL_INT.fullmatch(text) else Int(value, text)
+    if isinstance(value, float):
+        return value if repr(value) == text else Float(value, text)
+    return value
+
+
 def _short(tag: str) -> str:
-    return f"!!{tag.removeprefix(_TAG)}" if tag.startswith(_TAG) else tag[:60]
+    return f"!!{tag.removeprefix(TAG)}" if tag.startswith(TAG) else tag[:60]
 
 
 def too_large() -> FaultyText:

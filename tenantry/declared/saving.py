@@ -12,7 +12,6 @@ from tenantry.declared import files, parsing
 from tenantry.declared.added_team import add_team
 from tenantry.declared.faults import Document, explain
 from tenantry.declared.merge import Data, merge
-from tenantry.declared.parsing import FaultyText
 from tenantry.declared.proposal import ChangedSince, IfDeclared, Proposal, file_content, is_same
 from tenantry.declared.reading import read
 from tenantry.declared.restoring import check_not_recorded, without_record
@@ -21,6 +20,7 @@ from tenantry.declared.salvage import name_in_text, valid_name
 from tenantry.declared.state import Declaration
 from tenantry.declared.team import Team
 from tenantry.declared.writing import locked, write
+from tenantry.declared.yaml_nodes import FaultyText
 from tenantry.errors import DeclarationError
 
 

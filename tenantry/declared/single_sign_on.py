@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from tenantry.declared import expressions
+from tenantry.declared import expressions, group_patterns
 from tenantry.declared.kubernetes_values import Label, NamespaceName, ObjectName
 from tenantry.declared.types import WHOLE, ExternalNames, GroupName, Model, fits
 
@@ -33,6 +33,7 @@ def _check_pattern(value: str) -> str:
     if "{group}" not in value:
         raise ValueError("must contain '{group}', which stands for the group's name in Keycloak")
     _check_expression(value.replace("{group}", "group"))
+    group_patterns.check(value)
     return value
 
 
