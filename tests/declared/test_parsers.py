@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml.nodes import ScalarNode
@@ -296,6 +297,6 @@ def test_usual_syntax_is_read_by_libyaml() -> None:
 
 def test_all_files_can_be_read_without_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:
     """PyYAML may have been built without it."""
-    monkeypatch.setattr(libyaml.yaml, "__with_libyaml__", False)
+    monkeypatch.setattr(yaml, "__with_libyaml__", False)
     assert not is_read_by_libyaml(USUAL)
     assert read_by(parsing.parse, USUAL) == read_by(parsing.parse_with_ruamel, USUAL)
