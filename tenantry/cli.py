@@ -104,6 +104,26 @@ def policy(folder: Folder) -> None:
     command.run(folder)
 
 
+@app.command()
+def explain(
+    field: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="FIELD",
+            help="Path of the field, such as team.harbor.storage_quota; default: all.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Explain a field of platform.yaml or of a team's file, with its type, default and an example.
+
+    Exit status: 0 explained, 1 there is no such field.
+    """
+    from tenantry.commands import explain as command
+
+    command.run(field, as_json=as_json)
+
+
 @app.command("import")
 def import_folder(
     folder: Annotated[

@@ -37,8 +37,8 @@ class Retention(Model):
     rules: list[RetentionRule] = Field(min_length=1, max_length=15)
     """The rules, at most 15. Harbor keeps a tag if at least one rule keeps it."""
     schedule: Cron | None = None
-    """When Harbor applies the policy: five cron fields, in Harbor's time zone. Without a schedule
-    Harbor applies it only on request."""
+    """When Harbor applies the policy: five cron fields, such as `0 3 * * 6`, in Harbor's time zone.
+    Without a schedule Harbor applies it only on request."""
 
 
 class ImmutableTags(Model):

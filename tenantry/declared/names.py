@@ -147,8 +147,8 @@ class NamePatterns(Model):
     further_namespace: (
         Annotated[str, *_pattern(check_namespace, _DNS_LABEL, "team", "key")] | None
     ) = None
-    """A further namespace; `{key}` stands for its key in `further_namespaces`. The default is the
-    pattern `namespace`, followed by `-{key}`."""
+    """A further namespace, such as `{team}-{key}`; `{key}` stands for its key in `further_namespaces`.
+    The default is the pattern `namespace`, followed by `-{key}`."""
     project: Annotated[str, *_pattern(check_project, _PROJECT, "team")] = "team-{team}"
     """The Harbor project."""
     group: Annotated[str, *_pattern(check_group, _GROUP, "team")] = "team-{team}"

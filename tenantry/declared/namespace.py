@@ -18,11 +18,11 @@ class ContainerLimits(Model):
     default: Amounts = {}
     """The limits of a container that declares none, such as `memory: 512Mi`."""
     default_request: Amounts = {}
-    """The requests of a container that declares none."""
+    """The requests of a container that declares none, such as `memory: 128Mi`."""
     max: Amounts = {}
-    """The largest limits that a container may have."""
+    """The largest limits that a container may have, such as `memory: 4Gi`."""
     min: Amounts = {}
-    """The smallest requests that a container may have."""
+    """The smallest requests that a container may have, such as `cpu: 10m`."""
 
 
 class Network(Model):

@@ -50,7 +50,7 @@ class Offboarding(Model):
     """Whether the removal deletes the images in the Harbor project. If false, a project with images
     is kept."""
     approved: Approval | None = None
-    """The removal plan that a person has approved. Only this plan, or the rest of it, is applied
+    """The removal plan that a person has approved, by its hash, such as `3f9c2e51a7b0`. Only this plan, or the rest of it, is applied
     without another approval."""
     remove_adopted: StrictBool = False
     """Whether the removal deletes the resources that existed before Tenantry and were adopted."""

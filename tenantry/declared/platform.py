@@ -131,7 +131,7 @@ class HarborInMesh(Model):
     portal: ServicePort = ServicePort(service="harbor-portal")
     """The Service of Harbor's portal. The default is its name in the Helm chart."""
     gateway: GatewayName | None = None
-    """The Gateway of the routes, in the form `namespace/name`. The default is the platform's
+    """The Gateway of the routes, such as `istio-ingress/registry`. The default is the platform's
     Gateway."""
     kind: RouteKind | None = None
     """The kind of the routes. The default is the platform's kind."""
@@ -176,7 +176,9 @@ class PlatformMesh(Model):
     route_kind: RouteKind = "VirtualService"
     """The default kind of routes."""
     gateways: dict[GatewayName, DeclaredGateway] = {}
-    """Gateways that Tenantry creates, by `namespace/name`. Other Gateways must exist."""
+    """Gateways that Tenantry creates, by `namespace/name`, such as
+    `istio-ingress/public: {hosts: ["*.apps.example.com"], certificate: apps-tls}`. Other Gateways must
+    exist."""
     harbor: HarborInMesh | None = None
     """Harbor's routes and policies in the mesh. If not given, Tenantry does not manage them."""
 

@@ -113,7 +113,7 @@ class Limits(Model):
     client."""
     sinks: list[SinkPattern] = []
     """Secrets outside of the team's namespaces that may receive its robots' credentials, in the
-    form `namespace/name`."""
+    form `namespace/name`, such as `ci/{team}-push`."""
     replaces: list[NamePattern] = []
     """Robots that a team's robots may replace, and therefore delete, such as
     `otomi-team-{team}-*`."""
@@ -128,7 +128,8 @@ class Limits(Model):
     """Permissions that would let a robot change robots, members or the project itself, such as
     `robot:create`."""
     gateways: list[GatewayName] = []
-    """Allowed Gateways in addition to `mesh.gateway` and those in the team's own namespaces."""
+    """Allowed Gateways, such as `istio-ingress/internal`, in addition to `mesh.gateway` and those in
+    the team's own namespaces."""
     further_hosts: list[Host] = []
     """Hosts of routes that would otherwise be refused, in full, such as a wildcard
     `*.shop.example.com`. All hosts below a granted wildcard then belong to its team."""
@@ -159,7 +160,7 @@ class Limits(Model):
     max_storage: StorageQuota = UNLIMITED
     """The maximum storage quota of a Harbor project."""
     max_quota: Quota = {}
-    """The maximum of each resource in the quota of one namespace."""
+    """The maximum of each resource in the quota of one namespace, such as `requests.cpu: 16`."""
     max_namespaces: Count | None = None
     """The maximum number of namespaces of a team."""
     max_robots: Count | None = None
@@ -192,8 +193,8 @@ class Grant(Limits):
     reason: Annotated[str, Field(min_length=1)]
     """The reason for the grant."""
     files: list[Annotated[str, *fits(r"[^/]+\.ya?ml", "the name of a file in teams/")]] = []
-    """Files in `teams/`, in addition to `<name>.yaml`, that may declare these teams. Any other file
-    is refused, and grants do not apply to it, because a file itself says which team it declares."""
+    """Files in `teams/`, in addition to `<name>.yaml`, that may declare these teams, such as
+    `legacy.yaml`. Any other file is refused, and grants do not apply to it, because a file itself says which team it declares."""
 
 
 class Policy(Model):

@@ -67,7 +67,7 @@ class Route(Model):
     """The paths and their backend Services. A VirtualService uses the first matching prefix, an
     HTTPRoute the longest one."""
     gateway: GatewayName | None = None
-    """The Gateway, in the form `namespace/name`. The default is the platform's Gateway."""
+    """The Gateway, such as `istio-ingress/public`. The default is the platform's Gateway."""
     kind: Literal["VirtualService", "HTTPRoute"] | None = None
     """The kind of route: Istio's, or the Gateway API's. The default is the platform's kind."""
 
