@@ -30,6 +30,9 @@ MARK = "tenantry.io/mark"
 ADOPTED = "tenantry.io/adopted"
 """The annotation or attribute of adopted objects. They are not deleted when they are no longer
 declared."""
+KEY = "tenantry.io/key"
+"""The attribute of an OIDC client, and the annotation of a further namespace: the key under which the
+team's file declares it. It shows that a name was changed."""
 PRODUCT = "tenantry"
 
 _FORMAT = re.compile(r"v1:([a-z0-9.-]+):([a-z0-9-]*)(?::([a-z0-9.-]+))?")

@@ -211,7 +211,7 @@ class _Detection:
         except Exception as error:  # noqa: BLE001 any error fails this one team only
             self._failed(team.name, as_tenantry_error(error, f"planning team '{team.name}'"))
             return None
-        self._desired.update(resource.id for resource in desired)
+        self._desired.update(id for each in desired for id in (each.id, *each.parts))
         exists = any(r.id in self._observed.live for r in desired if not r.cluster_wide)
         # If the namespaces cannot be read, the team may exist, so it does not count as new.
         if not exists and whole_system("kubernetes") not in self._observed.unreadable:

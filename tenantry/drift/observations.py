@@ -27,17 +27,17 @@ _CHECKS: dict[str, Callable[[Systems], object]] = {
 }
 """The health check that must pass before an observation by the adapter of this name counts."""
 
-_LATER = ("Harbor", "Credentials")
+_LATER = ("Keycloak", "Harbor", "Credentials")
 """The adapters that need the results of the adapters before them."""
 
 _NEEDED: dict[SystemName, tuple[str, ...]] = {
     "kubernetes": ("Kubernetes", "Keycloak", "Harbor", "Credentials"),
-    "keycloak": ("Keycloak",),
+    "keycloak": ("Kubernetes", "Keycloak"),
     "harbor": ("Kubernetes", "Harbor", "Credentials"),
     "istio": ("Istio",),
 }
-"""The adapters that each system needs. A project's mark is on the namespace, and the Secret tells
-which robot of a pair is in use."""
+"""The adapters that each system needs. A project's mark and the record of what Tenantry created are on
+the namespace, and the Secret tells which robot of a pair is in use."""
 
 
 def adapter_groups(

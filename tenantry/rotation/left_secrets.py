@@ -70,7 +70,7 @@ class LeftSecrets:
         cluster, declared = self._systems.home_cluster, self._declared
         for id in sorted(self._candidates()):
             namespace, name = id.key.split("/", 1)
-            if id in declared:
+            if id in declared or self._systems.kubernetes.is_renamed(self._team, namespace):
                 continue
             secret = cluster.get("Secret", name, namespace)
             if secret is None or not self._is_of_pair(secret):

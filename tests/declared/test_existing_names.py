@@ -16,29 +16,8 @@ from tenantry.declared import Declaration, Namespace, Platform, Team, complete, 
 from tenantry.declared.claims import conflicts
 from tenantry.declared.names import NamePatterns, fill, matches
 from tenantry.errors import DeclarationError
+from tests.support.existing_names import ALLOWS, SHOP
 from tests.support.harness import PLATFORM, Data, granted, write
-
-NAMES: Data = {
-    "namespace": "legacy-shop",
-    "project": "shop.images",
-    "clients": {"web": "Shop_Web"},
-    "secrets": {"pull": "harbor-pullsecret"},
-    "client_secrets": {"web": "web-login"},
-    "further_namespaces": {"jobs": "batch"},
-}
-SHOP: Data = {
-    "name": "shop",
-    "names": NAMES,
-    "group": "shop-people",
-    "oidc_clients": {"web": {"redirect_uris": ["https://shop.example.com/cb"]}},
-    "further_namespaces": {"jobs": {}},
-}
-ALLOWS: Data = {
-    "namespaces": ["legacy-shop", "batch"],
-    "projects": ["shop.images"],
-    "clients": ["Shop_Web"],
-    "groups": ["shop-people"],
-}
 
 
 def read(folder: Path, *teams: Data, platform: Data = PLATFORM) -> Declaration:

@@ -17,6 +17,8 @@ from tenantry.rotation import rotate
 from tenantry.systems.settle import connect
 from tenantry.systems.systems import Systems
 from tenantry.welcome import guide
+from tests.support.existing_names import ALLOWS, NAMES
+from tests.support.existing_names import SHOP as NAMED
 from tests.support.harness import PLATFORM, REALM, Bench, Data, Prepare, connections, granted
 from tests.support.invariants import assert_in_sync
 from tests.support.rotation_harness import (
@@ -30,33 +32,15 @@ from tests.support.rotation_harness import (
     run,
 )
 
-NAMES: Data = {
-    "namespace": "legacy-shop",
-    "project": "shop.images",
-    "clients": {"web": "Shop_Web"},
-    "secrets": {"pull": "harbor-pullsecret"},
-    "client_secrets": {"web": "web-login"},
-    "further_namespaces": {"jobs": "batch"},
-}
 ROBOT: Data = {"expiry_days": 30, "rotation": ROTATED}
 SHOP: Data = {
-    "name": "shop",
-    "names": NAMES,
-    "group": "shop-people",
-    "oidc_clients": {"web": {"redirect_uris": ["https://shop.example.com/cb"]}},
-    "further_namespaces": {"jobs": {}},
+    **NAMED,
     "routes": {
         "web": {"host": "shop.example.com", "paths": [{"service": "web", "port": 80}]},
     },
     "robots": {"pull": ROBOT, "ci": ROBOT},
 }
-GRANTED = granted(
-    "shop",
-    namespaces=["legacy-shop", "batch"],
-    projects=["shop.images"],
-    clients=["Shop_Web"],
-    groups=["shop-people"],
-)
+GRANTED = granted("shop", **ALLOWS)
 BARE: Data = {
     **PLATFORM,
     "names": {

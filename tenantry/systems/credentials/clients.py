@@ -126,7 +126,8 @@ def _live(secret: Object, observed: Observed, client: Id) -> Live:
     owner = observed.live.get(client)
     expected = owner.handle.get("secret") if owner else None
     same = expected is not None and data.get("client_secret") == encode(expected)
-    same = same or not observed.is_known(client)  # it cannot be compared
+    is_other = owner is not None and bool(owner.foreign)
+    same = same or is_other or not observed.is_known(client)  # it cannot be compared
     fields = {
         "metadata": metadata_of(secret),
         "type": secret.get("type"),

@@ -33,7 +33,7 @@ from tenantry.systems.kubernetes.intents import (
 )
 from tenantry.systems.kubernetes.kinds import NAMESPACE
 from tenantry.systems.kubernetes.record import recorded
-from tenantry.systems.kubernetes.renames import changed_project
+from tenantry.systems.kubernetes.renames import changed_project, keeps_rights
 
 
 class HarborTeams:
@@ -72,7 +72,10 @@ class HarborTeams:
 
     def desired(self, team: Team, observed: Observed) -> list[Resource]:
         """Return the team's project first, then the resources in it, except robots."""
-        return [project(team), *members(team), *tags.rules(team)]
+        own = members(team)
+        if keeps_rights(team, observed):  # its role stays as it is
+            own = (each for each in own if each.id.key != f"{team.project}/{team.oidc_group}")
+        return [project(team), *own, *tags.rules(team)]
 
     # Observed
 

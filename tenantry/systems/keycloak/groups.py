@@ -8,10 +8,19 @@ from tenantry.errors import ChangedMeanwhile
 from tenantry.marks import ADOPTED, Marks
 from tenantry.plan import Change
 from tenantry.resources import Id, Live, Observed, Resource
+from tenantry.systems.harbor.kinds import MEMBER
 from tenantry.systems.keycloak import kinds
 from tenantry.systems.keycloak.client import KeycloakClient, Representation
 from tenantry.systems.keycloak.clients import mark_of, named
 from tenantry.systems.kubernetes.record import recorded
+from tenantry.systems.kubernetes.renames import (
+    bindings,
+    changed_group,
+    former_name,
+    keep_former,
+    may_be_renamed,
+    refuse_renamed,
+)
 
 
 def group_id(team: Team) -> Id:
@@ -42,10 +51,15 @@ class Groups:
 
     # Desired
 
-    def desired(self, team: Team) -> Iterator[Resource]:
-        """Yield the group of a team, and its members."""
+    def desired(self, team: Team, observed: Observed) -> Iterator[Resource]:
+        """Yield the group of a team, and its members.
+
+        If the name of the group was changed, the former one keeps its members and its rights.
+        """
         attributes = {key: [value] for key, value in self._marks.attributes(team.name).items()}
-        yield Resource(group_id(team), {"attributes": attributes})
+        group, former = group_id(team), former_name(group_id(team), observed)
+        rights = (*bindings(team), Id(MEMBER, f"{team.project}/{former}"))
+        yield keep_former(team, Resource(group, {"attributes": attributes}), observed, *rights)
         for member in {name.lower(): name for name in team.members or ()}.values():
             yield Resource(_member_id(team, member), {"member": True}, depends_on=(group_id(team),))
 
@@ -78,11 +92,25 @@ class Groups:
                     handle={**found, "realm": self._client.realm},
                     foreign=foreign,
                 )
+        self._refuse_changed_names(teams, observed, seen)
         added = {team.name: recorded(team, observed, kinds.GROUP_MEMBER) for team in teams}
         for part in map_concurrently(
             lambda team: self._members(team, groups, added[team.name]), teams
         ):
             seen.add(part)
+
+    def _refuse_changed_names(
+        self, teams: Sequence[Team], observed: Observed, seen: Observed
+    ) -> None:
+        """Refuse the groups of onboarded teams that have another group with their mark."""
+        some = {
+            team.name: team
+            for team in teams
+            if may_be_renamed(group_id(team), team, observed, seen)
+        }
+        for name, owner in self.owners().items() if some else ():
+            if (team := some.get(owner)) is not None and name != team.oidc_group:
+                refuse_renamed(group_id(team), name, changed_group(team, name), seen)
 
     def _groups(
         self, teams: Sequence[Team], former: Collection[str], seen: Observed

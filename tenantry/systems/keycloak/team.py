@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from tenantry.calls import MAX_SINGLE_READS
 from tenantry.declared import Declaration, OidcClient, Team
 from tenantry.declared.names import is_distinctive, matches
-from tenantry.marks import ADOPTED, Marks
+from tenantry.marks import ADOPTED, KEY, Marks
 from tenantry.plan import Change, unknown_kind
 from tenantry.resources import Id, Live, Observed, Resource
 from tenantry.systems.keycloak import kinds
@@ -20,6 +20,12 @@ from tenantry.systems.keycloak.clients import (
 from tenantry.systems.keycloak.groups import Groups
 from tenantry.systems.keycloak.mappers import Mappers
 from tenantry.systems.kubernetes.record import recorded
+from tenantry.systems.kubernetes.renames import (
+    changed_client,
+    keep_former,
+    may_be_renamed,
+    refuse_renamed,
+)
 
 
 class KeycloakTeams:
@@ -57,10 +63,10 @@ class KeycloakTeams:
         """Return the team's group, members, mappers and clients."""
         marked = self._marks.attributes(team.name)
         return [
-            *self.groups.desired(team),
+            *self.groups.desired(team, observed),
             *self.mappers.desired(team),
             *(
-                _client(team, name, declared, marked)
+                keep_former(team, _client(team, name, declared, marked), observed)
                 for name, declared in team.oidc_clients.items()
             ),
         ]
@@ -106,6 +112,25 @@ class KeycloakTeams:
                     handle=client,
                     foreign=foreign,
                 )
+        self._refuse_changed_ids(teams, observed, seen)
+
+    def _refuse_changed_ids(
+        self, teams: Sequence[Team], observed: Observed, seen: Observed
+    ) -> None:
+        """Refuse the clients of onboarded teams that exist under another id, by their marks."""
+        some = {
+            (team.name, key): team
+            for team in teams
+            for key in team.oidc_clients
+            if may_be_renamed(Id(kinds.CLIENT, team.client_id(key)), team, observed, seen)
+        }
+        for client in self._client.pages("clients") if some else ():
+            attributes, name = client.get("attributes") or {}, client["clientId"]
+            mark, key = mark_of(attributes), str(attributes.get(KEY, ""))
+            team = some.get((mark.team, key)) if mark and self._marks.is_own(mark) else None
+            if team is not None and team.client_of(name) is None:
+                id = Id(kinds.CLIENT, team.client_id(key))
+                refuse_renamed(id, name, changed_client(team, key, name), seen)
 
     def client_owners(self) -> dict[str, str]:
         """Return the clients that carry the mark of a team, with the name of that team."""
@@ -162,7 +187,7 @@ def _path(id: Id, live: Live) -> str:
 
 def _client(team: Team, name: str, declared: OidcClient, marked: Mapping[str, str]) -> Resource:
     fields = client_fields(
-        marked,
+        {**marked, KEY: name},
         redirect_uris=declared.redirect_uris,
         post_logout_redirect_uris=declared.post_logout_redirect_uris,
         web_origins=declared.web_origins,

@@ -86,8 +86,19 @@ def namespace(
     declared: Namespace,
     annotations: dict[str, str],
     granted_hosts: Collection[str] = (),
+    spaces: Collection[str] | None = None,
 ) -> Resource:
-    """Return the namespace itself."""
+    """Return the namespace itself.
+
+    Args:
+        marks: the platform's marks.
+        team: the team.
+        name: the name of the namespace.
+        declared: its declaration.
+        annotations: Tenantry's further annotations.
+        granted_hosts: the hosts that the policy grants to the team.
+        spaces: the names of all namespaces of the team, if they differ from the declared ones.
+    """
     labels = {
         **declared.labels,
         **({POD_SECURITY: declared.pod_security} if declared.pod_security else {}),
@@ -102,22 +113,22 @@ def namespace(
         more_labels=labels,
         annotations={
             **declared.annotations,
-            **_hosts(team, granted_hosts),
+            **_hosts(team, granted_hosts, spaces or team.namespaces),
             **_replaces(team),
             **annotations,
         },
     )
 
 
-def _hosts(team: Team, granted: Collection[str]) -> dict[str, str]:
+def _hosts(team: Team, granted: Collection[str], spaces: Collection[str]) -> dict[str, str]:
     """Return the annotation with the hosts of the team.
 
     These are the hosts of its routes, the hosts that the policy grants to it, and the Services of
     its namespaces if it has several namespaces.
     """
     hosts = {route.host for route in team.routes.values()} | set(granted)
-    if len(team.namespaces) > 1:
-        hosts |= {f"*.{name}.svc.cluster.local" for name in team.namespaces}
+    if len(spaces) > 1:
+        hosts |= {f"*.{name}.svc.cluster.local" for name in spaces}
     return {HOSTS: ",".join(sorted(hosts))} if hosts else {}
 
 

@@ -27,8 +27,12 @@ RECORD = "tenantry.io/created"
 
 def recorded(team: Team, observed: Observed, kind: Kind) -> frozenset[str]:
     """Return the keys of the resources of a kind that Tenantry created for a team."""
-    text = _annotation(team, observed)
-    return frozenset(id.key for id in parse(text) or () if id.kind == kind)
+    return frozenset(id.key for id in recorded_ids(team, observed) if id.kind == kind)
+
+
+def recorded_ids(team: Team, observed: Observed) -> frozenset[Id]:
+    """Return the ids of all resources that Tenantry created for a team."""
+    return parse(_annotation(team, observed)) or frozenset()
 
 
 @lru_cache(maxsize=4096)
@@ -70,12 +74,15 @@ def with_record(
     known = parse(text)
     before = known or frozenset()
     declared = {id for resource in wanted for id in (resource.id, *resource.parts)}
+    refused = _refused(wanted, observed)
     created = {
         id
         for id in declared
         if id.kind.is_recorded and id != home and _is_created(id, known, observed)
+        if id in before or id not in refused
     }
-    left = {id for id in before - declared if _may_exist(id, observed)}
+    # Under a refused name, nothing exists: the resources under the former name stay on the record.
+    left = {id for id in before - declared if refused or _may_exist(id, observed)}
     at_once = {kind for kind in kinds if kind.removal == "at once"}
     deleted = {id for id in left if id.kind in at_once}
     is_complete = known is not None and created | left <= known
@@ -86,6 +93,17 @@ def with_record(
     ):
         shown[mark] = _text(rest)
     return [_with(resource, shown.get(resource.id)) for resource in wanted]
+
+
+def _refused(wanted: Iterable[Resource], observed: Observed) -> frozenset[Id]:
+    """Return the ids of resources that belong to others, and of all that depends on them."""
+    found: set[Id] = set()
+    for resource in wanted:
+        live = observed.live.get(resource.id)
+        around = {*resource.depends_on, resource.owner}
+        if (live is not None and live.foreign) or not found.isdisjoint(around):
+            found |= {resource.id, *resource.parts}
+    return frozenset(found)
 
 
 def _is_created(id: Id, before: Collection[Id] | None, observed: Observed) -> bool:

@@ -1,18 +1,22 @@
-"""Refusals of changed names: an onboarded team keeps its first namespace and its project.
+"""Refusals of changed names: the objects of an onboarded team keep their names.
 
-Under a new name, Tenantry would create a second, empty object. Workloads and images would stay in
-the old one.
+Under a new name, Tenantry would create a second, empty object. Workloads, images, members and logins
+would stay with the old one.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 
 from tenantry.declared import Team
 from tenantry.declared.policy_text import renaming
-from tenantry.marks import Marks
-from tenantry.systems.kubernetes import objects
+from tenantry.marks import KEY, Marks
+from tenantry.resources import Id, Live, Observed, Resource, get_path
+from tenantry.systems.keycloak.kinds import GROUP
+from tenantry.systems.kubernetes import kinds, objects
 from tenantry.systems.kubernetes.client import Object
 from tenantry.systems.kubernetes.intents import PROJECT
-from tenantry.systems.kubernetes.namespaces import HOSTS
+from tenantry.systems.kubernetes.namespaces import BINDING, HOSTS
+from tenantry.systems.kubernetes.record import RECORD, recorded_ids
 
 
 def changed_namespace(team: Team, namespaces: Iterable[Object], marks: Marks) -> str:
@@ -44,12 +48,164 @@ def changed_project(team: Team, recorded: str) -> str:
 
 
 def _text(team: Team, field: str, old: str, new: str) -> str:
-    return (
-        f"the {field} of team '{team.name}' is '{old}', by the marks of Tenantry, and the names of "
-        f"an onboarded team cannot change. Keep the name: names: {{{field}: {old}}} in the team's "
-        f"file. To move to '{new}', declare a new team, move workloads and images to it, and then "
-        f"offboard team '{team.name}'"
+    way = (
+        f"To move to '{new}', declare a new team, move workloads and images to it, and then offboard "
+        f"team '{team.name}'"
     )
+    return _refusal(team, f"the {field}", old, f"names: {{{field}: {old}}}", way)
+
+
+def _refusal(team: Team, what: str, old: str, keep: str, way: str) -> str:
+    return (
+        f"{what} of team '{team.name}' is '{old}', by the marks of Tenantry, and the names of an "
+        f"onboarded team cannot change. Keep the name: {keep} in the team's file. {way}"
+    )
+
+
+# Groups, OIDC clients and further namespaces
+
+
+_FORMER = "former name"
+"""The key in the handle of a resource that must not be created, since another one exists."""
+
+
+def _is_onboarded(team: Team, observed: Observed) -> bool:
+    """Return whether a team was onboarded before, by the records on its first namespace."""
+    live = observed.live.get(Id(kinds.NAMESPACE, team.home_namespace))
+    annotations = get_path(live.fields, ("metadata", "annotations")) if live and live.ours else None
+    return not {RECORD, kinds.APPLIED}.isdisjoint(annotations or {})
+
+
+def may_be_renamed(id: Id, team: Team, observed: Observed, seen: Observed) -> bool:
+    """Return whether a declared resource is not the team's yet, so that its name may be a changed one.
+
+    Args:
+        id: the resource.
+        team: its team.
+        observed: the team's namespaces.
+        seen: what was observed of the system of the resource.
+    """
+    live = seen.live.get(id)
+    is_open = seen.is_known(id) and (live is None or not (live.ours or live.foreign))
+    return is_open and _is_onboarded(team, observed)
+
+
+def refuse_renamed(id: Id, former: str, why: str, seen: Observed) -> None:
+    """Refuse a resource, since the team has another one in its place.
+
+    Args:
+        id: the resource under its new name.
+        former: the existing name.
+        why: why the new name is refused.
+        seen: what was observed.
+    """
+    live = seen.live.get(id)
+    fields = live.fields if live else {}
+    seen.live[id] = Live(fields, ours=False, foreign=why, handle={_FORMER: former})
+
+
+def former_name(id: Id, observed: Observed) -> str:
+    """Return the existing name of a resource whose new name is refused; empty if it is not refused."""
+    live = observed.live.get(id)
+    handle = live.handle if live is not None and live.foreign else None
+    return str(handle.get(_FORMER, "")) if isinstance(handle, dict) else ""
+
+
+def keeps_rights(team: Team, observed: Observed) -> bool:
+    """Return whether the rights of a team's group stay as they are, since its name was changed.
+
+    While Keycloak is not read, it is not known whether the former group still exists.
+    """
+    group = Id(GROUP, team.oidc_group)
+    created = {id for id in recorded_ids(team, observed) if id.kind == GROUP}
+    is_open = bool(created) and group not in created and not observed.is_known(group)
+    return is_open or bool(former_name(group, observed))
+
+
+def keep_former(team: Team, wanted: Resource, observed: Observed, *more: Id) -> Resource:
+    """Return a desired resource, as whose parts those with its former name stay declared.
+
+    Otherwise, they would be taken out, and access would end because of a name.
+
+    Args:
+        team: the team.
+        wanted: the resource.
+        observed: what was observed of the team.
+        more: what else stays.
+    """
+    former = former_name(wanted.id, observed)
+    if not former:
+        return wanted
+    parts = {
+        id
+        for id in recorded_ids(team, observed)
+        if id == Id(wanted.id.kind, former) or id.key.startswith(f"{former}/")
+    }
+    if wanted.id.kind == kinds.NAMESPACE:
+        parts.add(objects.id_of(kinds.ROLE_BINDING, BINDING, former))
+    parts |= {Id(wanted.id.kind, former), *more}
+    return replace(wanted, parts=(*wanted.parts, *sorted(parts)))
+
+
+def bindings(team: Team) -> Iterator[Id]:
+    """Yield the RoleBindings of a team's group."""
+    for namespace in team.namespaces:
+        yield objects.id_of(kinds.ROLE_BINDING, BINDING, namespace)
+
+
+def changed_group(team: Team, old: str) -> str:
+    """Return why a team must not get another group."""
+    way = (
+        f"To give it the name '{team.oidc_group}', rename the group in Keycloak, which keeps its members, "
+        "and then change the file"
+    )
+    return _refusal(team, "the group", old, f"group: {old}", way)
+
+
+def changed_client(team: Team, key: str, old: str) -> str:
+    """Return why a client of a team must not get another id."""
+    way = (
+        f"To give it the id '{team.client_id(key)}', rename the client in Keycloak, which keeps its "
+        "secret, and then change the file"
+    )
+    return _refusal(
+        team, f"the OIDC client '{key}'", old, f"names: {{clients: {{{key}: {old}}}}}", way
+    )
+
+
+def changed_further(team: Team, key: str, old: str) -> str:
+    """Return why a further namespace of a team must not get another name."""
+    way = (
+        f"To move to '{team.further_namespace(key)}', declare it under another key, move the workloads, "
+        f"and then remove '{key}'"
+    )
+    keep = f"names: {{further_namespaces: {{{key}: {old}}}}}"
+    return _refusal(team, f"the further namespace '{key}'", old, keep, way)
+
+
+def key_of(found: Object, team: Team, marks: Marks) -> str:
+    """Return the key of a further namespace of a team by its marks; empty if it is not one."""
+    metadata, mark = found["metadata"], objects.mark_of(found)
+    annotations = metadata.get("annotations") or {}
+    is_own = mark is not None and mark.team == team.name and marks.is_own(mark)
+    ends = found["status"].get("phase") == "Terminating"
+    return str(annotations.get(KEY, "")) if is_own and not ends and PROJECT not in annotations else ""
+
+
+def former_further(
+    team: Team, namespaces: Iterable[Object], marks: Marks
+) -> Iterator[tuple[str, str]]:
+    """Yield the declared keys of a team whose namespace has another name, and that name.
+
+    Args:
+        team: the team.
+        namespaces: the namespaces with Tenantry's mark.
+        marks: the platform's marks.
+    """
+    for found in namespaces:
+        key, name = key_of(found, team, marks), found["metadata"]["name"]
+        if key in team.further_namespaces and name not in team.namespaces:
+            yield key, name
 
 
 def held_host(

@@ -14,7 +14,7 @@ from tenantry.calls import MAX_SINGLE_READS, map_concurrently
 from tenantry.declared import Declaration, Team
 from tenantry.errors import SystemRefused
 from tenantry.kinds import Kind
-from tenantry.marks import TEAM, Intent, Marks
+from tenantry.marks import KEY, TEAM, Intent, Marks
 from tenantry.plan import Change
 from tenantry.resources import Id, Live, Observed, Resource
 from tenantry.systems.kubernetes import kinds, objects
@@ -29,7 +29,19 @@ from tenantry.systems.kubernetes.namespaces import (
     namespace,
 )
 from tenantry.systems.kubernetes.record import RECORD, parse, recorded
-from tenantry.systems.kubernetes.renames import changed_namespace, held_host
+from tenantry.systems.kubernetes.renames import (
+    bindings,
+    changed_further,
+    changed_namespace,
+    former_further,
+    former_name,
+    held_host,
+    keep_former,
+    keeps_rights,
+    key_of,
+    may_be_renamed,
+    refuse_renamed,
+)
 
 _INSIDE = (
     kinds.RESOURCE_QUOTA,
@@ -73,18 +85,27 @@ class KubernetesTeams:
     def desired(self, team: Team, observed: Observed) -> list[Resource]:
         """Return the team's namespaces, their contents, and the mark that everything is applied.
 
-        Of what was observed, only the Harbor project is used, for the intent mark.
+        Of what was observed, only the Harbor project is used, for the intent mark, and names that were
+        changed. If the name of the group was, its rights stay as they are.
         """
         roles = {declared.cluster_role for declared in team.namespaces.values()}
         wanted = [member_role()] if MEMBER_ROLE in roles else []
         evaluator = self._state.evaluator
         hosts = evaluator.granted_hosts(team) if evaluator else frozenset()
+        kept = set(bindings(team)) if keeps_rights(team, observed) else set()
+        home = Id(kinds.NAMESPACE, team.home_namespace)
+        spaces = [former_name(Id(kinds.NAMESPACE, n), observed) or n for n in team.namespaces]
         for name, declared in team.namespaces.items():
-            intent = {}
+            key = team.namespace_key(name)
             if name == team.home_namespace:
-                intent = intent_annotations(team, observed, self._adopts_project)
-            wanted.append(namespace(self._marks, team, name, declared, intent, hosts))
-            wanted.extend(contents(self._marks, self._state.platform, team, name, declared))
+                more = intent_annotations(team, observed, self._adopts_project)
+            else:
+                more = {KEY: key} if key else {}
+            own = namespace(self._marks, team, name, declared, more, hosts, spaces)
+            own = own if name == home.key else replace(own, depends_on=(home,))
+            wanted.append(keep_former(team, own, observed))
+            inside = contents(self._marks, self._state.platform, team, name, declared)
+            wanted.extend(each for each in inside if each.id not in kept)
         mark = {kinds.APPLIED: self._state.fingerprint(team)}
         wanted.append(
             Resource(
@@ -125,6 +146,7 @@ class KubernetesTeams:
                     seen.live[Id(kinds.NAMESPACE_MARK, name)] = Live(live.fields)
         owners = {name: names[name].name for name in present}
         self._refuse_changed_names([t for t in teams if t.home_namespace not in existing], seen)
+        self._refuse_changed_further(teams, seen)
 
         def listed(kind: Kind) -> list[Object]:
             return list(objects.observe(self._client, kind, owners, seen))
@@ -162,6 +184,31 @@ class KubernetesTeams:
             if why:
                 id = Id(kinds.NAMESPACE, team.home_namespace)
                 seen.live[id] = Live({}, ours=False, foreign=why)
+
+    def _refuse_changed_further(self, teams: Sequence[Team], seen: Observed) -> None:
+        """Refuse the further namespaces that exist under another name."""
+        some = [
+            team
+            for team in teams
+            if any(
+                may_be_renamed(Id(kinds.NAMESPACE, team.further_namespace(key)), team, seen, seen)
+                for key in team.further_namespaces
+            )
+        ]
+        if not some:
+            return
+        one = f",{TEAM}={some[0].name}" if len(some) == 1 else ""
+        found = list(self._client.list("Namespace", labelSelector=f"{objects.OURS}{one}"))
+        for team in some:
+            for key, former in former_further(team, found, self._marks):
+                id = Id(kinds.NAMESPACE, team.further_namespace(key))
+                if may_be_renamed(id, team, seen, seen):
+                    refuse_renamed(id, former, changed_further(team, key, former), seen)
+
+    def is_renamed(self, team: Team, namespace: str) -> bool:
+        """Return whether a namespace is a declared further one of a team, under another name."""
+        found = self.namespaces([namespace]) if namespace not in team.namespaces else []
+        return any(key_of(each, team, self._marks) in team.further_namespaces for each in found)
 
     def _observe_left(self, teams: Sequence[Team], seen: Observed) -> None:
         """Observe the further namespaces that these teams no longer declare, and the rights in them.
