@@ -94,10 +94,12 @@ class RememberingKubernetes(KubernetesClient):
         self, kind: str, namespace: str | None, content: bool, selectors: Mapping[str, Any]
     ) -> list[Object]:
         fields = selectors.get("fieldSelector", "")
-        key = (kind, content, fields)
+        # Opaque Secrets hold anything: only those in namespaces of teams are read.
+        where = namespace if fields == OPAQUE else None
+        key = (kind, content, fields, where) if where else (kind, content, fields)
         kept = {"fieldSelector": fields} if fields else {}
         found: list[Object] = self._memory.get(
-            key, lambda: super(RememberingKubernetes, self)._pages(kind, None, content, kept)
+            key, lambda: super(RememberingKubernetes, self)._pages(kind, where, content, kept)
         )
         labels = dict(
             part.split("=", 1) for part in selectors.get("labelSelector", "").split(",") if part
@@ -140,5 +142,7 @@ class RememberingKubernetes(KubernetesClient):
         )
 
 
+OPAQUE = "type=Opaque"
+"""The field selector of the Secrets without a format."""
 PULL_SECRETS = "type=kubernetes.io/dockerconfigjson"
 """The field selector of the Secrets that hold credentials for registries."""

@@ -8,9 +8,10 @@ from tenantry.declared.faults import Place
 from tenantry.declared.names import NamePatterns, fill
 from tenantry.importing.namespaces import namespace
 from tenantry.importing.naming import explicit
-from tenantry.importing.notes import Note
+from tenantry.importing.notes import Note, quoted
+from tenantry.importing.oidc import TeamClients
 from tenantry.importing.projects import project
-from tenantry.importing.realm import clients, external_names, members
+from tenantry.importing.realm import client, external_names, members
 from tenantry.importing.recognition import Found
 from tenantry.importing.robots import Robots
 from tenantry.importing.routes import routes
@@ -42,6 +43,10 @@ class Draft:
     secrets: dict[str, str] = field(default_factory=dict)
     clients: list[str] = field(default_factory=list)
 
+    def name(self, section: str, key: str, name: str) -> None:
+        """Give an explicit name of one of the team's objects."""
+        self.data.setdefault("names", {}).setdefault(section, {})[key] = name
+
     def note(self, sort: Any, place: Place, text: str) -> None:
         """Add a statement about a place, once."""
         note = Note(sort, place, text)
@@ -55,7 +60,7 @@ def draft(
     robots: Robots,
     found: Found,
     names: NamePatterns,
-    exclude: frozenset[str],
+    oidc: TeamClients,
 ) -> Draft:
     """Return the first draft of a team.
 
@@ -65,7 +70,7 @@ def draft(
         robots: the robots of all teams.
         found: the team.
         names: the platform's patterns of names.
-        exclude: the clients of the platform itself.
+        oidc: the team's OIDC clients.
     """
     own = Draft(found, {"name": found.name})
     group = found.group or found.usual_group
@@ -87,24 +92,43 @@ def draft(
         purpose: None for purpose in BUILT_IN_ROBOTS if purpose not in own.data["robots"]
     }
     own.notes += notes
-    for part, items in (
-        ("oidc_clients", clients(snapshot, fill(names.client, team=found.name), exclude)),
-        ("routes", routes(snapshot, found.namespace or "")),
-    ):
-        own.data[part] = {}
-        for name, declared, note in items:
-            if part == "oidc_clients":
-                own.clients.append(fill(names.client, team=found.name, name=name))
-            if declared is not None:
-                own.data[part][name] = declared
-            if note is not None:
-                own.notes.append(note)
+    own.data["routes"] = {}
+    for name, declared, note in routes(snapshot, found.namespace or ""):
+        if declared is not None:
+            own.data["routes"][name] = declared
+        if note is not None:
+            own.notes.append(note)
     _external_groups(own, snapshot)
     if found.group and found.group != found.usual_group:
         own.data["group"] = found.group
     if given := explicit(found, names):
         own.data["names"] = given
+    _clients(own, snapshot, names, oidc)
     return own
+
+
+def _clients(own: Draft, snapshot: Snapshot, names: NamePatterns, oidc: TeamClients) -> None:
+    """Declare the team's OIDC clients, with the names that follow no pattern."""
+    own.data["oidc_clients"] = {}
+    own.notes += oidc.notes
+    for each in oidc.clients:
+        own.clients.append(each.id)
+        data, why = client(snapshot.clients[each.id])
+        if data is None:
+            own.note("not expressed", ("oidc_clients", each.key), why)
+            continue
+        own.data["oidc_clients"][each.key] = data
+        usual = fill(names.client_secret, name=each.key)
+        if each.id != fill(names.client, team=own.found.name, name=each.key):
+            own.name("clients", each.key, each.id)
+        if len(each.secrets) == 1 and usual not in each.secrets:
+            own.name("client_secrets", each.key, each.secrets[0])
+        elif len(each.secrets) > 1 and usual not in each.secrets:
+            text = (
+                f"the credentials of client {quoted(each.id)} are in several Secrets: "
+                f"{', '.join(each.secrets)}. Name one of them in names.client_secrets"
+            )
+            own.note("suggestion", ("oidc_clients", each.key), text)
 
 
 def _share(own: Draft) -> None:

@@ -23,20 +23,20 @@ from tenantry.importing.clients import RememberingHarbor, RememberingKeycloak, R
 from tenantry.importing.drafts import Draft, draft
 from tenantry.importing.folders import PLATFORM_FILE, propose_policy, texts_in
 from tenantry.importing.naming import (
-    client_owners,
     declare_secrets,
     declared_patterns,
     patterns,
     secret_pattern,
 )
 from tenantry.importing.notes import Note
+from tenantry.importing.oidc import OidcClients
 from tenantry.importing.own import OwnResources
 from tenantry.importing.realms import find_realm
 from tenantry.importing.recognition import Found, Recognition, Recognized, recognize
 from tenantry.importing.report import Report
 from tenantry.importing.robots import Robots
 from tenantry.importing.settle import Settling
-from tenantry.importing.snapshot import Snapshot, read, read_projects, read_secrets
+from tenantry.importing.snapshot import Snapshot, read, read_opaque, read_projects, read_secrets
 from tenantry.importing.texts import file_text
 from tenantry.systems.clients import Clients
 
@@ -189,8 +189,9 @@ class _Import:
         homes = [team.namespace for team in found.teams.values() if team.namespace]
         read_secrets(self._clients, snapshot, homes)
         robots = Robots(snapshot)
-        names = self._names(found, how)
-        drafts = self._drafts(snapshot, robots, found, names)
+        oidc = self._clients_of(snapshot, found, self._names(found, how), how)
+        names = oidc.names
+        drafts = self._drafts(snapshot, robots, found, oidc)
         pattern = secret_pattern([each.secrets for each in drafts])
         if pattern and self._chooses_names:
             names = names.model_copy(update={"secret": pattern})
@@ -233,15 +234,32 @@ class _Import:
             team.usual_group = fill(names.group, team=team.name)
         return names
 
-    def _drafts(
-        self, snapshot: Snapshot, robots: Robots, found: Recognized, names: NamePatterns
-    ) -> list[Draft]:
-        own = frozenset({str(dict.get(dict(snapshot.settings), "oidc_client_id") or "harbor")})
-        owners = client_owners(snapshot.clients, found.teams, names)
+    def _clients_of(
+        self, snapshot: Snapshot, found: Recognized, names: NamePatterns, how: Recognition
+    ) -> OidcClients:
+        """Return the teams' OIDC clients, with the patterns that most of them follow."""
 
+        def clients(names: NamePatterns) -> OidcClients:
+            return OidcClients(
+                snapshot,
+                found.teams,
+                names,
+                how.patterns,
+                found.platform,
+                chooses_names=self._chooses_names,
+            )
+
+        read_opaque(self._clients, snapshot, clients(names).namespaces_to_read())
+        recognized = clients(names)
+        if self._chooses_names and (pattern := recognized.secret_pattern()):
+            recognized.names = recognized.names.model_copy(update={"client_secret": pattern})
+        return recognized
+
+    def _drafts(
+        self, snapshot: Snapshot, robots: Robots, found: Recognized, oidc: OidcClients
+    ) -> list[Draft]:
         def of(team: Found) -> Draft:
-            others = frozenset(id for id, owner in owners.items() if owner != team.name)
-            return draft(self._clients, snapshot, robots, team, names, own | others)
+            return draft(self._clients, snapshot, robots, team, oidc.names, oidc.of(team.name))
 
         return map_concurrently(of, found.teams.values())
 

@@ -1,10 +1,10 @@
 """The names of imported teams' resources: the platform's patterns, and the explicit names of teams."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from tenantry.declared.names import NamePatterns, fill, matches
+from tenantry.declared.names import NamePatterns, fill
 from tenantry.importing.recognition import Found
 
 Data = dict[str, Any]
@@ -64,19 +64,6 @@ def _explicit(team: Found, names: NamePatterns) -> Iterator[tuple[str, Any]]:
         yield "further_namespaces", further
     if team.project != fill(names.project, team=team.name):
         yield "project", team.project
-
-
-def client_owners(
-    ids: Iterable[str], teams: Collection[str], names: NamePatterns
-) -> dict[str, str]:
-    """Return the team of each client whose id follows the pattern: the team with the longest name."""
-    found = {}
-    for id in ids:
-        read = (each["team"] for each in matches(names.client, id))
-        team = next((each for each in read if each in teams), None)
-        if team is not None:
-            found[id] = team
-    return found
 
 
 def secret_pattern(secrets: Sequence[dict[str, str]]) -> str | None:

@@ -22,6 +22,7 @@ from tenantry.errors import SystemRefused
 from tenantry.importing.drafts import Draft
 from tenantry.importing.mesh import gateways, harbor_in_mesh
 from tenantry.importing.notes import Note, quoted
+from tenantry.importing.oidc import BUILT_IN
 from tenantry.importing.providers import connections
 from tenantry.importing.realm import external_names
 from tenantry.importing.settle import beyond_marks
@@ -65,15 +66,6 @@ _SIGN_ON = {
     "verify_certificate": "oidc_verify_cert",
 }
 """The fields of single sign-on, with Harbor's settings for them."""
-_BUILT_IN = {
-    "account",
-    "account-console",
-    "admin-cli",
-    "broker",
-    "realm-management",
-    "security-admin-console",
-}
-"""The clients that Keycloak creates in each realm."""
 _NAMED = 10
 _BY_NAME = ("configuration", "groups", "external_providers", "gateways")
 """The sections whose members are left out one by one."""
@@ -237,7 +229,7 @@ class OwnResources:
         known = {*own["keycloak"]["groups"], keycloak.get("parent_group"), *self._groups_of_teams}
         groups = sorted(set(self._snapshot.groups) - known)
         sign_on = own["harbor"].get("single_sign_on") or {}
-        clients = set(self._snapshot.clients) - self._clients_of_teams - _BUILT_IN
+        clients = set(self._snapshot.clients) - self._clients_of_teams - BUILT_IN
         for what, names in (
             ("groups", groups),
             ("clients", sorted(clients - {sign_on.get("client_id")})),

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -78,34 +77,19 @@ def _unescaped(expression: str) -> str | None:
     return text if re.escape(text) == expression else None
 
 
-def clients(
-    snapshot: Snapshot, pattern: str, exclude: frozenset[str]
-) -> Iterator[tuple[str, Data | None, Note | None]]:
-    """Yield the OIDC clients whose ids follow a team's pattern: the name, and the declaration.
-
-    Args:
-        snapshot: what was read.
-        pattern: the pattern of the ids of the team's clients, such as `team-shop-{name}`.
-        exclude: clients that are the platform's own, or that another team's longer name begins.
-    """
-    before, after = pattern.split("{name}")
-    for id, found in sorted(snapshot.clients.items()):
-        fits = id.startswith(before) and id.endswith(after) and len(id) > len(before + after)
-        if not fits or id in exclude:
-            continue
-        name = id[len(before) : len(id) - len(after)]
-        fields = observed_fields(found)
-        logout = fields["attributes"].get(_LOGOUT) or ""
-        data = {
-            "redirect_uris": fields["redirectUris"],
-            "post_logout_redirect_uris": [uri for uri in logout.split("##") if uri],
-            "web_origins": fields["webOrigins"],
-            "public": bool(fields.get("publicClient")),
-        }
-        try:
-            _CLIENT.validate_python(data)
-        except ValidationError as error:
-            text = f"client {quoted(id)} stays as it is: {error.errors()[0]['msg']}"
-            yield name, None, Note("not expressed", ("oidc_clients",), text)
-        else:
-            yield name, data, None
+def client(found: Representation) -> tuple[Data | None, str]:
+    """Return the declaration of an OIDC client, or None and why it has none."""
+    fields = observed_fields(found)
+    logout = fields["attributes"].get(_LOGOUT) or ""
+    data = {
+        "redirect_uris": fields["redirectUris"],
+        "post_logout_redirect_uris": [uri for uri in logout.split("##") if uri],
+        "web_origins": fields["webOrigins"],
+        "public": bool(fields.get("publicClient")),
+    }
+    try:
+        _CLIENT.validate_python(data)
+    except ValidationError as error:
+        text = f"client {quoted(found['clientId'])} stays as it is: {error.errors()[0]['msg']}"
+        return None, text
+    return data, ""

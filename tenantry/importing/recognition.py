@@ -143,7 +143,7 @@ class _Recognizer:
         marked = {
             name: mark for name, each in namespaces.items() if (mark := objects.mark_of(each))
         }
-        platform = self._platform_of(marked)
+        platform = self._platform = self._platform_of(marked)
         self._add_marked(
             {name: mark for name, mark in marked.items() if self._is_own(mark, platform)}
         )

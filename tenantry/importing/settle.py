@@ -199,12 +199,26 @@ def remove(draft: Draft, place: Place, why: str) -> bool:
         return False
     else:
         parent[last] = absent
-    if unit[0] == "robots" and len(unit) == 2:
-        names = draft.data.get("names") or {}
-        (names.get("secrets") or {}).pop(unit[1], None)
+    if len(unit) == 2:
+        _remove_names(draft.data, unit[0], unit[1])
     shown = json.dumps(value, sort_keys=True, default=str)
     draft.note("not expressed", unit, f"{'.'.join(map(str, unit))}: {shown}: {why}")
     return True
+
+
+_NAMES_OF = {"robots": ("secrets",), "oidc_clients": ("clients", "client_secrets")}
+
+
+def _remove_names(data: Data, part: Any, key: Any) -> None:
+    """Remove the explicit names of an object that is not declared."""
+    names = data.get("names") or {}
+    for section in _NAMES_OF.get(part, ()):
+        if section in names:
+            names[section].pop(key, None)
+            if not names[section]:
+                del names[section]
+    if "names" in data and not names:
+        del data["names"]
 
 
 _ABSENT = object()

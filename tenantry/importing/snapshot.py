@@ -1,5 +1,6 @@
 """What an import reads before it knows the teams: whole lists, and then the teams' projects."""
 
+import base64
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -7,7 +8,7 @@ from typing import Any
 
 from tenantry.calls import map_concurrently
 from tenantry.errors import SystemRefused
-from tenantry.importing.clients import PULL_SECRETS
+from tenantry.importing.clients import OPAQUE, PULL_SECRETS
 from tenantry.systems.clients import Clients
 from tenantry.systems.harbor.client import Row
 from tenantry.systems.keycloak.client import Representation
@@ -73,6 +74,8 @@ class Snapshot:
     providers: dict[str, Representation]
     mappers: dict[str, list[Representation]]
     has_member_role: bool
+    opaque: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict, repr=False)
+    """The texts in the Secrets without a format, by namespace and name. They contain credentials."""
     details: dict[str, Project] = field(default_factory=dict)
     """The projects that were read in detail, by name."""
 
@@ -161,6 +164,31 @@ def read_secrets(clients: Clients, snapshot: Snapshot, namespaces: Iterable[str]
     for (namespace, name), secret in zip(wanted, found, strict=True):
         if secret is not None:
             snapshot.pull_secrets.setdefault(namespace, {})[name] = secret
+
+
+def read_opaque(clients: Clients, snapshot: Snapshot, namespaces: Iterable[str]) -> None:
+    """Add the Secrets without a format in some namespaces to a snapshot.
+
+    Raises:
+        TenantryError: the cluster cannot be read.
+    """
+    home, wanted = clients.clusters.home, list(dict.fromkeys(filter(None, namespaces)))
+    listed = map_concurrently(
+        lambda name: list(home.list("Secret", name, fieldSelector=OPAQUE)), wanted
+    )
+    for namespace, found in zip(wanted, listed, strict=True):
+        snapshot.opaque[namespace] = {each["metadata"]["name"]: _texts(each) for each in found}
+
+
+def _texts(secret: Object) -> dict[str, str]:
+    """Return the values of a Secret that are text."""
+    found = {}
+    for key, value in (secret.get("data") or {}).items():
+        try:
+            found[str(key)] = base64.b64decode(value).decode()
+        except (ValueError, TypeError):
+            continue
+    return found
 
 
 def _project(clients: Clients, row: Row) -> Project:

@@ -32,14 +32,12 @@ class Travelled:
         trip: the round trip.
         before: the content of the systems before it, without marks.
         after: the content of the systems after it, without marks.
-        undeclared: the OIDC clients whose Secret has a name that follows no pattern.
     """
 
     teams: int
     trip: RoundTrip
     before: Content
     after: Content
-    undeclared: list[str]
 
     @property
     def reissued(self) -> int:
@@ -63,19 +61,7 @@ def travel_on_sandbox(teams: list[Data], platform: Data, folder: Path) -> Travel
         site.onboard()
         before = unmarked(sandbox)
         trip = travel(site, {team["name"]: team["group"] for team in teams if "group" in team})
-        return Travelled(
-            len(teams), trip, before, unmarked(sandbox), list(clients_without_secret(teams))
-        )
-
-
-def clients_without_secret(teams: list[Data]) -> Iterator[str]:
-    """Yield the OIDC clients that an import recognizes, and whose Secrets it does not."""
-    for team in teams:
-        names = team.get("names", {})
-        for key in names.get("client_secrets", {}):
-            is_public = team["oidc_clients"][key].get("public")
-            if key not in names.get("clients", {}) and not is_public:
-                yield f"keycloak/client/team-{team['name']}-{key}"
+        return Travelled(len(teams), trip, before, unmarked(sandbox))
 
 
 @pytest.fixture(scope="module")
@@ -105,25 +91,10 @@ def test_the_plan_after_the_import_contains_only_adoption(
 
 @varied_demand("after the adoption the plan is empty, and no drift is found")
 def test_after_the_adoption_nothing_is_left_to_do(travelled: Travelled, figure: Figure) -> None:
-    """The import cannot know which Secret an OIDC client has, if its name follows no pattern.
-
-    So it does not declare such a client, and says so; drift reports it as undeclared.
-    """
     found = [str(finding.resource) for finding in travelled.trip.findings]
-    figure(
-        f"{sum(map(len, travelled.trip.after.values()))} changes, "
-        f"{len(found) - len(travelled.undeclared)} findings, and {len(travelled.undeclared)} OIDC "
-        "clients that the import could not declare"
-    )
+    figure(f"{sum(map(len, travelled.trip.after.values()))} changes, {len(found)} findings")
     assert travelled.trip.after == {}
-    assert sorted(found) == sorted(travelled.undeclared)
-    noted = {
-        f"keycloak/client/team-{Path(file).stem}-{note.place[1]}"
-        for file, notes in travelled.trip.imported.report.notes.items()
-        for note in notes
-        if note.place[:1] == ("oidc_clients",) and len(note.place) > 1
-    }
-    assert set(travelled.undeclared) <= noted
+    assert found == []
 
 
 @varied_demand("a second import changes no byte")

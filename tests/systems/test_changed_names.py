@@ -90,7 +90,9 @@ def test_another_name_is_refused_and_the_old_one_works_on(
     change = OTHER[field] if how == "changed" else without(field)
     bench.declare({**TEAM, **change}, {"name": "data"}, platform=PLATFORM)
 
-    with pytest.raises(NotOurs, match=r"names of an onboarded team cannot change.*[Kk]eep the name"):
+    with pytest.raises(
+        NotOurs, match=r"names of an onboarded team cannot change.*[Kk]eep the name"
+    ):
         bench.onboard("shop")
 
     assert changes(before, content(bench)) == [], "nothing is created, changed or taken out"

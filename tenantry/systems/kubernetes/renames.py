@@ -189,7 +189,9 @@ def key_of(found: Object, team: Team, marks: Marks) -> str:
     annotations = metadata.get("annotations") or {}
     is_own = mark is not None and mark.team == team.name and marks.is_own(mark)
     ends = found["status"].get("phase") == "Terminating"
-    return str(annotations.get(KEY, "")) if is_own and not ends and PROJECT not in annotations else ""
+    return (
+        str(annotations.get(KEY, "")) if is_own and not ends and PROJECT not in annotations else ""
+    )
 
 
 def former_further(
