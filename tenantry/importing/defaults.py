@@ -1,5 +1,6 @@
 """Splits complete declarations into what most teams share, and what each team says itself."""
 
+import copy
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,9 +13,9 @@ from tenantry.declared.merge import BUILT_IN
 Data = dict[str, Any]
 Path = tuple[str, ...]
 
-_SHARED = ("harbor", "robots", "namespace")
+SHARED = ("harbor", "robots", "namespace")
 """The settings of a team that can be defaults. Clients, routes and names are always a team's own."""
-_OPEN = {
+OPEN = {
     ("namespace", "labels"),
     ("namespace", "annotations"),
     ("namespace", "quota"),
@@ -26,7 +27,7 @@ _OPEN = {
     ("harbor", "groups"),
 }
 """The mappings whose keys a team cannot remove. So a default key must be in all teams."""
-_NAMES = "a"
+NAMES = "a"
 """The name of a team that declares nothing, whose settings are the built-in ones."""
 
 
@@ -39,15 +40,21 @@ class Complete:
         self.full: Data = team.model_dump(mode="json")
         self.lean: Data = team.model_dump(mode="json", exclude_defaults=True)
 
+    def with_profile(self, name: str) -> "Complete":
+        """Return the same team, which uses a profile."""
+        found = copy.copy(self)
+        found.data = {**self.data, "profile": name}
+        return found
+
 
 def common(teams: Sequence[Complete]) -> Data:
     """Return the defaults that make the teams' own files short; empty for less than two teams."""
     if len(teams) < 2:
         return {}
-    shared = {part: _common([team.full[part] for team in teams], (part,)) for part in _SHARED}
-    lean = {part: _merged([team.lean.get(part, {}) for team in teams]) for part in _SHARED}
-    base = complete(Platform(), Team(name=_NAMES)).model_dump(mode="json")
-    found = _beyond(shared, {part: base[part] for part in _SHARED}, lean)
+    shared = {part: _common([team.full[part] for team in teams], (part,)) for part in SHARED}
+    lean = {part: _merged([team.lean.get(part, {}) for team in teams]) for part in SHARED}
+    base = complete(Platform(), Team(name=NAMES)).model_dump(mode="json")
+    found = _beyond(shared, {part: base[part] for part in SHARED}, lean)
     TeamSettings.model_validate(found)
     return found
 
@@ -63,7 +70,7 @@ def own(platform: Platform, team: Complete) -> Data:
     base = complete(platform, Team.model_validate(named)).model_dump(mode="json")
     content = {
         part: found
-        for part in _SHARED
+        for part in SHARED
         if (found := _beyond(team.full[part], base[part], team.lean.get(part, {}), (part,)))
     }
     further = {}
@@ -107,7 +114,7 @@ def _external(platform: Platform, team: Complete) -> Data:
 def _common(values: Sequence[Any], path: Path) -> Any:
     if path == ("robots",):
         return _common_robots(values)
-    if path in _OPEN:
+    if path in OPEN:
         keys = set(values[0]).intersection(*values[1:])
         found = {key: _majority([value[key] for value in values]) for key in sorted(keys)}
         return {key: value for key, value in found.items() if value is not _NO_MAJORITY}

@@ -18,7 +18,7 @@ from tenantry.declared.names import NamePatterns, fill
 from tenantry.declared.parsing import parse
 from tenantry.declared.rewriting import dump, round_trip, update_mapping
 from tenantry.errors import DeclarationError
-from tenantry.importing import defaults, platforms
+from tenantry.importing import defaults, platforms, profiles
 from tenantry.importing.clients import RememberingHarbor, RememberingKeycloak, RememberingKubernetes
 from tenantry.importing.drafts import Draft, draft
 from tenantry.importing.folders import PLATFORM_FILE, propose_policy, texts_in
@@ -302,6 +302,14 @@ class _Import:
                 break
         if given:
             platform, report.defaults = whole, dump({"defaults": given})
+        if self._completes and not platform.get("profiles"):
+            found, shorter = profiles.find(platform, teams, contents)
+            if found:
+                platform, report.profiles = (
+                    {**platform, "profiles": found},
+                    dump({"profiles": found}),
+                )
+                contents |= shorter
         return Imported(platform, contents, report)
 
     def _word(

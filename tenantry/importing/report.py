@@ -18,6 +18,11 @@ _GRANTS = (
     "add them"
 )
 
+_PROFILES = (
+    "Profiles, each of which at least three teams share: review them, and give them names. Of a profile "
+    "that gives more than the policy allows to all teams, policy.profiles names the teams"
+)
+
 
 @dataclass
 class Report:
@@ -31,6 +36,7 @@ class Report:
         grants: the section `policy` of `platform.yaml` that the teams need, as YAML; empty if they
             need none.
         defaults: the shared settings that need no grant, as YAML.
+        profiles: what groups of teams share, as YAML.
         grants_written: whether the section is in `platform.yaml`.
     """
 
@@ -40,6 +46,7 @@ class Report:
     orphans: list[tuple[str, str]] = field(default_factory=list)
     grants: str = ""
     defaults: str = ""
+    profiles: str = ""
     grants_written: bool = False
 
     @property
@@ -79,6 +86,8 @@ class Report:
     def _texts(self) -> Iterator[tuple[str, str]]:
         if self.defaults:
             yield "Defaults of all teams, which need no grant: review them", self.defaults
+        if self.profiles:
+            yield _PROFILES, self.profiles
         if self.grants and not self.grants_written:
             yield _GRANTS, self.grants
 
