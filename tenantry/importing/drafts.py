@@ -87,7 +87,7 @@ def draft(
     own.notes += notes
     own.data["members"], notes = members(connections.keycloak, snapshot, found.group)
     own.notes += notes
-    own.data["robots"], own.secrets, notes = robots.of(found)
+    own.data["robots"], own.secrets, notes = robots.of(found, names)
     own.data["robots"] |= {
         purpose: None for purpose in BUILT_IN_ROBOTS if purpose not in own.data["robots"]
     }

@@ -34,7 +34,7 @@ from tenantry.importing.own import OwnResources
 from tenantry.importing.realms import find_realm
 from tenantry.importing.recognition import Found, Recognition, Recognized, recognize
 from tenantry.importing.report import Report
-from tenantry.importing.robots import Robots
+from tenantry.importing.robots import Robots, usual_secrets
 from tenantry.importing.settle import Settling
 from tenantry.importing.snapshot import Snapshot, read, read_opaque, read_projects, read_secrets
 from tenantry.importing.texts import file_text
@@ -180,16 +180,18 @@ class _Import:
         *,
         write_grants: bool,
     ) -> Imported:
+        if self._existing is not None and not self._chooses_names:
+            how = how.on(self._existing.platform.names)
         snapshot = read(self._clients, parent_group)
         found = recognize(snapshot, how, self._taken(), platform_id)
         known = self._existing.names if self._existing else frozenset()
         found.teams = {name: team for name, team in found.teams.items() if name not in known}
         projects = [team.project for team in found.teams.values() if team.project]
         read_projects(self._clients, snapshot, projects)
-        homes = [team.namespace for team in found.teams.values() if team.namespace]
-        read_secrets(self._clients, snapshot, homes)
+        names = self._names(found, how)
+        read_secrets(self._clients, snapshot, dict(usual_secrets(snapshot, found, names)))
         robots = Robots(snapshot)
-        oidc = self._clients_of(snapshot, found, self._names(found, how), how)
+        oidc = self._clients_of(snapshot, found, names, how)
         names = oidc.names
         drafts = self._drafts(snapshot, robots, found, oidc)
         pattern = secret_pattern([each.secrets for each in drafts])

@@ -233,8 +233,12 @@ class OidcClients:
             targets = _hosts(client)
             by_hosts, by_routes = _only_owner(targets, hosts), _only_owner(targets, routes)
             by_id, key = self._by_other_pattern(id)
-            holder = self._holder(id)
-            if by_hosts and by_hosts in (holder, by_id, _named_in(targets, by_hosts)):
+            holder, others = self._holder(id), self._holders.get(id, set()) - {by_hosts}
+            if (
+                by_hosts
+                and not others
+                and by_hosts in (holder, by_id, _named_in(targets, by_hosts))
+            ):
                 self._add(by_hosts, key if by_id == by_hosts else "", id)
             elif holder and holder in (by_id, by_routes):
                 self._add(holder, key if by_id == holder else "", id)

@@ -3,14 +3,15 @@
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import TypeAdapter, ValidationError
 
+from tenantry.declared.names import NamePatterns, matches
 from tenantry.declared.types import ShortName, TeamName
 from tenantry.errors import DeclarationError
 from tenantry.importing.snapshot import Snapshot, annotations, labels
-from tenantry.marks import Mark
+from tenantry.marks import KEY, Mark
 from tenantry.systems.keycloak.clients import mark_of
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.intents import PROJECT
@@ -28,11 +29,13 @@ class Recognition:
         patterns: patterns of the names of namespaces, projects and groups, with `{team}`.
         labels: keys of labels or annotations of namespaces, whose value is the name of the team.
         groups: the OIDC groups of teams whose groups follow no pattern.
+        further: the platform's pattern of further namespaces, if it is declared already.
     """
 
     patterns: tuple[str, ...] = (DEFAULT_PATTERN,)
     labels: tuple[str, ...] = ()
     groups: Mapping[str, str] = field(default_factory=dict)
+    further: str | None = None
 
     def check(self) -> None:
         """Check the patterns.
@@ -47,6 +50,12 @@ class Recognition:
         ]
         if faults:
             raise DeclarationError(faults)
+
+    def on(self, names: NamePatterns) -> "Recognition":
+        """Return how teams are recognized on a platform that has declared its patterns of names."""
+        declared = (names.namespace, names.project, names.group)
+        patterns = tuple(dict.fromkeys((*declared, *self.patterns)))
+        return replace(self, patterns=patterns, further=names.further)
 
     def matches(self, name: str) -> Iterator[tuple[str, str]]:
         """Yield the teams that a name may belong to, each with its pattern."""
@@ -227,9 +236,19 @@ class _Recognizer:
         for name, (team, pattern) in of_own.items():
             if team not in self._teams:
                 self._new(team, [name], f"the pattern '{pattern}'")
+        for name in candidates:
+            reads = [read for read in self._further(name) if read[0] in self._teams]
+            if name not in self._used() and reads:
+                self._add_further(self._teams[max(reads, key=lambda read: len(read[0]))[0]], [name])
         for name, match in candidates.items():
             if match and name not in self._used() and name not in of_own:
                 self._add_below(name)
+
+    def _further(self, name: str) -> Iterator[tuple[str, str]]:
+        """Yield the teams whose further namespace a name may be by the platform's pattern, and the keys."""
+        for read in matches(self._how.further, name) if self._how.further else ():
+            if is_short_name(read["key"]):
+                yield read["team"], read["key"]
 
     def _has_project_or_group(self, team: str) -> bool:
         names = [pattern.replace("{team}", team) for pattern in self._how.patterns]
@@ -265,6 +284,10 @@ class _Recognizer:
     def _add_further(self, team: Found, names: Collection[str]) -> None:
         for name in names:
             key = name.removeprefix(f"{team.namespace}-").removeprefix(f"{team.name}-")
+            key = next((key for of, key in self._further(name) if of == team.name), key)
+            namespace = self._snapshot.namespaces[name]
+            if objects.mark_of(namespace) is not None:  # no tenant can change its annotations
+                key = annotations(namespace).get(KEY, key)
             team.further[key if is_short_name(key) and key not in team.further else name] = name
 
     # Projects and groups

@@ -14,10 +14,12 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from tenantry.declared.harbor_project import Robot
+from tenantry.declared.names import NamePatterns
 from tenantry.declared.types import ShortName
 from tenantry.importing.namespaces import is_valid
+from tenantry.importing.naming import usual_secret
 from tenantry.importing.notes import Note, quoted
-from tenantry.importing.recognition import Found
+from tenantry.importing.recognition import Found, Recognized
 from tenantry.importing.snapshot import Snapshot
 from tenantry.systems.credentials.contents import content, format_of, host_of
 from tenantry.systems.harbor.client import Row
@@ -60,6 +62,17 @@ def holders(snapshot: Snapshot) -> tuple[str, list[Holder]]:
     return registry, [holder for host, holder in found if host == registry]
 
 
+def usual_secrets(
+    snapshot: Snapshot, found: Recognized, names: NamePatterns
+) -> Iterator[tuple[str, set[str]]]:
+    """Yield the first namespace of each team, with the names of its robots' Secrets by the patterns."""
+    for team in found.teams.values():
+        rows = snapshot.details[team.project].robots if team.project else ()
+        purposes = {purpose_of(short_name(row)) for row in rows} - {""}
+        if team.namespace:
+            yield team.namespace, {usual_secret(names, purpose) for purpose in purposes}
+
+
 class Robots:
     """The robots of all teams, and the Secrets that hold their credentials.
 
@@ -81,8 +94,13 @@ class Robots:
             if len(spaces) == 1 and kinds == {"project"}:
                 self._of_system[str(spaces.pop())].append(row)
 
-    def of(self, team: Found) -> tuple[Data, dict[str, str], list[Note]]:
-        """Return a team's robots by purpose, the names of their Secrets, and notes."""
+    def of(self, team: Found, names: NamePatterns) -> tuple[Data, dict[str, str], list[Note]]:
+        """Return a team's robots by purpose, the names of their Secrets, and notes.
+
+        Args:
+            team: the team.
+            names: the platform's patterns of names.
+        """
         data: Data = {}
         secrets: dict[str, str] = {}
         notes: list[Note] = []
@@ -97,7 +115,8 @@ class Robots:
                 foreign.append((row, False))
         for purpose, rows in sorted(own.items()):
             row = max(rows, key=lambda each: (not each["disable"], each["id"]))
-            self._add(team, purpose, row, rows, data, secrets, notes)
+            usual = usual_secret(names, purpose)
+            self._add(team, purpose, row, rows, usual, data, secrets, notes)
         for row, of_system in foreign:
             self._foreign(team, row, of_system, data, secrets, notes)
         return data, secrets, notes
@@ -108,6 +127,7 @@ class Robots:
         purpose: str,
         row: Row,
         rows: list[Row],
+        usual: str,
         data: Data,
         secrets: dict[str, str],
         notes: list[Note],
@@ -119,7 +139,6 @@ class Robots:
             text = f"robot {quoted(row['name'])} stays as it is: its permissions cannot be declared"
             notes.append(Note("not expressed", ("robots", purpose), text))
             return
-        usual = f"harbor-{purpose}"
         name = usual if usual in here or not here else here[0]
         if here:
             secrets[purpose] = name

@@ -2,7 +2,7 @@
 
 import base64
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -145,19 +145,27 @@ def read_projects(clients: Clients, snapshot: Snapshot, names: Iterable[str]) ->
     snapshot.details |= dict(zip(wanted, found, strict=True))
 
 
-def read_secrets(clients: Clients, snapshot: Snapshot, namespaces: Iterable[str]) -> None:
+def read_secrets(
+    clients: Clients, snapshot: Snapshot, usual: Mapping[str, Collection[str]]
+) -> None:
     """Add Secrets in some namespaces that may hold a robot's credential in another format.
 
-    Only Secrets with the usual beginning of their names are read.
+    Only Secrets with these names, or with the usual beginning of a name, are read.
+
+    Args:
+        clients: the connections.
+        snapshot: receives the Secrets.
+        usual: the names of the robots' Secrets by the platform's patterns, by namespace.
 
     Raises:
         TenantryError: the cluster cannot be read.
     """
     wanted = [
         (namespace, name)
-        for namespace in namespaces
+        for namespace, names in usual.items()
         for name in snapshot.secrets.get(namespace, {})
-        if name.startswith(_SECRETS) and name not in snapshot.pull_secrets.get(namespace, {})
+        if (name.startswith(_SECRETS) or name in names)
+        and name not in snapshot.pull_secrets.get(namespace, {})
     ]
     home = clients.clusters.home
     found = map_concurrently(lambda each: home.get("Secret", each[1], each[0]), wanted)
