@@ -6,22 +6,23 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from tenantry import declared
 from tenantry.calls import Clock, map_concurrently, utc_now
 from tenantry.connections import Connections
-from tenantry.declared import Declaration, Platform
-from tenantry.declared.files import team_files
+from tenantry.declared import Declaration, Platform, Team
 from tenantry.declared.merge import merge, plain
 from tenantry.declared.names import NamePatterns, fill
 from tenantry.declared.parsing import parse
 from tenantry.declared.rewriting import dump, round_trip, update_mapping
-from tenantry.errors import DeclarationError
 from tenantry.importing import defaults, platforms, profiles
 from tenantry.importing.clients import RememberingHarbor, RememberingKeycloak, RememberingKubernetes
 from tenantry.importing.drafts import Draft, draft
-from tenantry.importing.folders import PLATFORM_FILE, propose_policy, texts_in
+from tenantry.importing.folders import (
+    PLATFORM_FILE,
+    check_arguments,
+    propose_policy,
+    read_existing,
+    texts_in,
+)
 from tenantry.importing.naming import (
     declare_secrets,
     declared_patterns,
@@ -91,8 +92,8 @@ def import_state(
     """
     recognition = recognition or Recognition()
     recognition.check()
-    _check_arguments(realm, parent_group, platform_id)
-    existing = _existing(into)
+    check_arguments(realm, parent_group, platform_id)
+    existing = read_existing(into)
     if existing is not None:
         keycloak = existing.platform.keycloak
         if existing.names or "realm" in keycloak.model_fields_set:
@@ -112,43 +113,6 @@ def import_state(
         return run.result(recognition, realm, parent_group, platform_id, write_grants=write_grants)
     finally:
         clients.close()
-
-
-def _check_arguments(realm: str | None, parent_group: str | None, id: str | None) -> None:
-    """Check the arguments that become fields of `platform.yaml`.
-
-    Raises:
-        DeclarationError: one is not valid; with all faults.
-    """
-    keycloak = {"realm": realm, "parent_group": parent_group}
-    given = {key: value for key, value in keycloak.items() if value is not None}
-    try:
-        Platform.model_validate({"keycloak": given, "id": id})
-    except ValidationError as error:
-        faults = [
-            f"{detail['loc'][-1]}: '{detail['input']}': {detail['msg'].removeprefix('Value error, ')}"
-            for detail in error.errors()
-        ]
-        raise DeclarationError(faults) from None
-
-
-def _existing(folder: Path | None) -> Declaration | None:
-    """Return the declared state in a folder; None if it has no `platform.yaml`.
-
-    Raises:
-        DeclarationError: it is faulty, or team files exist without `platform.yaml`.
-    """
-    if folder is None or not folder.exists():
-        return None
-    if not (folder / PLATFORM_FILE).exists():
-        if folder.is_dir() and team_files(folder):
-            raise DeclarationError(
-                [f"{folder}: has team files, and no platform.yaml. Import into an empty folder"]
-            )
-        if not folder.is_dir():
-            raise DeclarationError([f"{folder}: is not a folder"])
-        return None
-    return declared.read(folder)
 
 
 class _Import:
@@ -199,7 +163,8 @@ class _Import:
             names = names.model_copy(update={"secret": pattern})
         for each in drafts:
             declare_secrets(each.data, each.secrets, names)
-        platform = self._platform(snapshot, realm, parent_group, found, robots, drafts)
+        live = self._platform(snapshot, realm, parent_group, found, robots, drafts)
+        platform = merge(live, self._given()) if self._completes else self._given()
         if self._completes and (chosen := declared_patterns(names)):
             platform["names"] = chosen
         plans = Settling(self._connections, self._clients, self._clock).settle(platform, drafts)
@@ -210,20 +175,26 @@ class _Import:
         ]
         drafts = [each for each in drafts if each.found.name in plans]
         own = OwnResources(self._connections, self._clients, snapshot, self._clock)
-        if self._completes:
-            platform = own.declare(platform, self._given(), drafts)
-        imported = self._share(platform, drafts)
+        whole = platform if self._completes else merge(live, platform)
+        whole = own.declare(whole, self._given(), drafts, self._declared())
+        imported = self._share(whole if self._completes else platform, drafts)
+        if not self._completes:
+            imported.report.additions = platforms.additions(whole, platform)
         imported.report.orphans = [*found.orphans, *faulty, *robots.orphans(found.teams)]
         imported.report.declared = tuple(sorted(known))
         self._word(imported, drafts, own.notes, write_grants=write_grants)
         return imported
 
+    def _declared(self) -> list[Team]:
+        """Return the teams that are declared already, including those with faults."""
+        if self._existing is None:
+            return []
+        left_out = [each.team for each in self._existing.left_out if each.team]
+        return [*self._existing.teams.values(), *left_out]
+
     def _taken(self) -> set[str]:
         """Return the namespaces and projects of the teams that are declared already."""
-        if self._existing is None:
-            return set()
-        left_out = [each.team for each in self._existing.left_out if each.team]
-        teams = [*self._existing.teams.values(), *left_out]
+        teams = self._declared()
         return {name for team in teams for name in (*team.namespaces, team.project)}
 
     def _names(self, found: Recognized, how: Recognition) -> NamePatterns:
@@ -274,15 +245,13 @@ class _Import:
         robots: Robots,
         drafts: Sequence[Draft],
     ) -> Data:
-        given = self._given()
-        if not self._completes:
-            return given
+        """Return the settings that the teams' declarations depend on, as they are in the systems."""
         data = platforms.shared(snapshot, realm, found.platform, drafts)
         if parent_group:
             data["keycloak"]["parent_group"] = parent_group
         if robots.registry != platforms.usual_registry(snapshot):
             data["harbor"] = {"registry": robots.registry}
-        return merge(data, given)
+        return data
 
     def _given(self) -> Data:
         """Return the settings that the folder's `platform.yaml` gives, without the policy."""

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from tenantry.calls import Clock
 from tenantry.connections import Connections
-from tenantry.declared import Declaration, Platform
+from tenantry.declared import Declaration, Platform, Team
 from tenantry.declared.adopt import SYSTEMS, AdoptBySystem, shortest
 from tenantry.declared.faults import Place
 from tenantry.declared.merge import merge
@@ -85,19 +85,27 @@ class OwnResources:
         self._groups_of_teams: set[str] = set()
         self._clients_of_teams: set[str] = set()
 
-    def declare(self, platform: Data, given: Data, teams: Sequence[Draft]) -> Data:
+    def declare(
+        self, platform: Data, given: Data, teams: Sequence[Draft], declared: Sequence[Team] = ()
+    ) -> Data:
         """Return `platform.yaml` with the platform's own resources.
 
         Args:
             platform: the settings that the teams' declarations depend on.
             given: the settings that the file gives already. They override those of the systems.
-            teams: the teams, whose namespaces, groups and clients are not the platform's.
+            teams: the imported teams, whose namespaces, groups and clients are not the platform's.
+            declared: the teams that were declared before, likewise.
         """
         found_of = [each.found for each in teams]
         spaces = {name for team in found_of for name in (team.namespace, *team.further.values())}
         namespaces = {name for name in spaces if name}
+        namespaces |= {name for team in declared for name in team.namespaces}
         self._groups_of_teams = {team.group for team in found_of if team.group}
+        self._groups_of_teams |= {team.oidc_group for team in declared}
         self._clients_of_teams = {id for each in teams for id in each.clients}
+        self._clients_of_teams |= {
+            team.client_id(name) for team in declared for name in team.oidc_clients
+        }
         own: Data = {"harbor": {}, "keycloak": {}, "mesh": {}}
         if sign_on := self._single_sign_on():
             own["harbor"]["single_sign_on"] = sign_on
@@ -119,9 +127,9 @@ class OwnResources:
                 break
         whole = merge(merge(platform, _filled(own)), given)
         plan = self._plan(whole, own)
-        if plan is not None and "adopt" not in given:
+        if plan is not None:
             self._note_rest(plan)
-            if adopt := self._adopt(whole):
+            if "adopt" not in given and (adopt := self._adopt(whole)):
                 whole = {**whole, "adopt": adopt}
         return whole
 

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from tenantry.declared import Platform
+from tenantry.declared.rewriting import dump
 from tenantry.importing.drafts import Draft, claim_of
 from tenantry.importing.realm import external_names
 from tenantry.importing.snapshot import Snapshot
@@ -25,6 +27,30 @@ def shared(snapshot: Snapshot, realm: str, id: str | None, drafts: Sequence[Draf
     data["kubernetes"] = _kubernetes(snapshot, drafts)
     data["mesh"] = _mesh(snapshot, drafts)
     return {key: value for key, value in data.items() if value}
+
+
+def additions(whole: Data, given: Data) -> str:
+    """Return the lines that a `platform.yaml` lacks, as YAML; empty if it lacks none.
+
+    Args:
+        whole: the content of the file with what the systems have.
+        given: the content of the file.
+    """
+    usual = Platform.model_validate(given).model_dump(mode="json")
+    found = _beyond(whole, given, usual)
+    return dump(found) if found else ""
+
+
+def _beyond(whole: Data, given: Data, usual: Any) -> Data:
+    found: Data = {}
+    for key, value in whole.items():
+        default = usual.get(key) if isinstance(usual, dict) else None
+        if key not in given:
+            found |= {key: value} if value != default else {}
+        elif isinstance(value, dict) and isinstance(given[key], dict):
+            below = _beyond(value, given[key], default)
+            found |= {key: below} if below else {}
+    return found
 
 
 def usual_registry(snapshot: Snapshot) -> str:

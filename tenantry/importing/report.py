@@ -23,6 +23,11 @@ _PROFILES = (
     "that gives more than the policy allows to all teams, policy.profiles names the teams"
 )
 
+_ADDITIONS = (
+    "Lines that platform.yaml lacks. Teams depend on the file, so the import did not change it. Review "
+    "them, and merge them into its sections. A part that you leave out stays as it is"
+)
+
 
 @dataclass
 class Report:
@@ -37,6 +42,7 @@ class Report:
             need none.
         defaults: the shared settings that need no grant, as YAML.
         profiles: what groups of teams share, as YAML.
+        additions: what the systems have and the `platform.yaml` of declared teams lacks, as YAML.
         grants_written: whether the section is in `platform.yaml`.
     """
 
@@ -47,6 +53,7 @@ class Report:
     grants: str = ""
     defaults: str = ""
     profiles: str = ""
+    additions: str = ""
     grants_written: bool = False
 
     @property
@@ -88,6 +95,8 @@ class Report:
             yield "Defaults of all teams, which need no grant: review them", self.defaults
         if self.profiles:
             yield _PROFILES, self.profiles
+        if self.additions:
+            yield _ADDITIONS, self.additions
         if self.grants and not self.grants_written:
             yield _GRANTS, self.grants
 

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from tenantry import declared
-from tenantry.importing import import_state, write
+from tenantry.declared.merge import merge, plain
+from tenantry.declared.parsing import parse
+from tenantry.declared.rewriting import dump
+from tenantry.importing import Imported, import_state, write
 from tenantry.onboarding import configure
 from tests.lifecycle.prerequisites import create_namespace
 from tests.support.harness import Bench, Prepare, admit, connections
@@ -94,6 +97,41 @@ def test_settings_that_would_change_are_left_out(
     notes = [note.line for note in found.report.notes["platform.yaml"]]
     assert any("directAccessGrantsEnabled" in line for line in notes)
     assert "directAccessGrantsEnabled" in (folder / "platform.yaml").read_text()
+
+
+def test_the_report_has_the_lines_that_the_file_of_declared_teams_lacks(
+    begin: Callable[[Prepare], Bench], tmp_path: Path
+) -> None:
+    """The declared teams depend on the file, so it stays as it is."""
+    bench, folder = begin(unmarked), tmp_path / "other"
+    text = "# ours\nname: test   # by hand\nharbor:\n  configuration: {banner_message: Hello}\n"
+    declare(folder, {"name": "other"})
+    file = folder / "platform.yaml"
+    file.write_text(text)
+
+    def imported() -> Imported:
+        return import_state(connections(bench.sandbox), into=folder, clock=bench.sandbox.clock.now)
+
+    found = imported()
+    write(found, folder)
+    assert file.read_text() == text
+    assert list(found.teams) == ["shop"]
+    added = parse(found.report.additions).data
+    assert added["harbor"]["configuration"] == {"robot_token_duration": 90}, "not the given banner"
+    assert added["harbor"]["single_sign_on"]["admin_group"] == "admins"
+    assert added["keycloak"]["realm_settings"]["session_idle_minutes"] == 45
+    assert "robot_token_duration: 90" in "\n".join(found.report.lines())
+
+    file.write_text(dump(merge(plain(parse(text).data), plain(added))))
+    again = imported()
+    assert again.report.additions == ""
+    assert again.files == {}
+    bench.folder = folder
+    bench.state = declared.read(folder)
+    with bench.process() as systems:
+        plan = systems.plan_platform(systems.observe_platform())
+    changed = {str(each.id): each for each in plan.changes if not each.writes_only_marks}
+    assert list(changed) == ["harbor/configuration/settings"], "the banner of the file"
 
 
 def test_the_provider_the_gateway_and_harbor_in_the_mesh(
