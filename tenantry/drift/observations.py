@@ -32,7 +32,7 @@ _LATER = ("Keycloak", "Harbor", "Credentials")
 
 _NEEDED: dict[SystemName, tuple[str, ...]] = {
     "kubernetes": ("Kubernetes", "Keycloak", "Harbor", "Credentials"),
-    "keycloak": ("Kubernetes", "Keycloak"),
+    "keycloak": ("Keycloak",),
     "harbor": ("Kubernetes", "Harbor", "Credentials"),
     "istio": ("Istio",),
 }

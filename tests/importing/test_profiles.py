@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,9 +12,11 @@ from tenantry import declared
 from tenantry.declared import Platform, Team, complete
 from tenantry.declared.rewriting import dump
 from tenantry.importing import defaults, import_state, profiles, write
-from tests.support.harness import Bench, Data, Prepare, admit, connections
+from tests.support.harness import Bench, Prepare, admit, connections
 from tests.support.harness import write as declare
 from tests.support.unmark import remove_marks
+
+Data = dict[str, Any]
 
 SMALL: Data = {
     "namespace": {"quota": {"pods": 10, "requests.cpu": "2"}},

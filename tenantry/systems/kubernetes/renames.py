@@ -70,8 +70,11 @@ _FORMER = "former name"
 
 
 def _is_onboarded(team: Team, observed: Observed) -> bool:
-    """Return whether a team was onboarded before, by the records on its first namespace."""
-    live = observed.live.get(Id(kinds.NAMESPACE, team.home_namespace))
+    """Return whether a team may have been onboarded before, by the records on its first namespace."""
+    home = Id(kinds.NAMESPACE, team.home_namespace)
+    if not observed.is_known(home):
+        return True
+    live = observed.live.get(home)
     annotations = get_path(live.fields, ("metadata", "annotations")) if live and live.ours else None
     return not {RECORD, kinds.APPLIED}.isdisjoint(annotations or {})
 
