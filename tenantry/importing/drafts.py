@@ -13,6 +13,7 @@ from tenantry.importing.oidc import TeamClients
 from tenantry.importing.projects import project
 from tenantry.importing.realm import client, external_names, members
 from tenantry.importing.recognition import Found
+from tenantry.importing.restored import lost, sinks
 from tenantry.importing.robots import Robots
 from tenantry.importing.routes import routes
 from tenantry.importing.snapshot import Snapshot
@@ -92,6 +93,7 @@ def draft(
         purpose: None for purpose in BUILT_IN_ROBOTS if purpose not in own.data["robots"]
     }
     own.notes += notes
+    _restore(own, connections, snapshot, robots.registry)
     own.data["routes"] = {}
     for name, declared, note in routes(snapshot, found.namespace or ""):
         if declared is not None:
@@ -105,6 +107,22 @@ def draft(
         own.data["names"] = given
     _clients(own, snapshot, names, oidc)
     return own
+
+
+def _restore(own: Draft, connections: Clients, snapshot: Snapshot, registry: str) -> None:
+    """Declare the sinks that Tenantry has recorded, and note what no system shows."""
+    restored = 0
+    for purpose, sink in sinks(connections, snapshot, own.found, registry):
+        robot = own.data["robots"].get(purpose)
+        if robot is not None:
+            restored += 1
+            robot.setdefault("sinks", []).append(sink)
+            copy = (
+                f"Secret {sink['namespace']}/{sink['name']} holds"  # the suggestion to declare it
+            )
+            own.notes = [note for note in own.notes if not note.text.startswith(copy)]
+    if (note := lost(snapshot, own.found, restored)) is not None:
+        own.notes.append(note)
 
 
 def _clients(own: Draft, snapshot: Snapshot, names: NamePatterns, oidc: TeamClients) -> None:

@@ -7,10 +7,11 @@ from typing import Any, Literal
 from tenantry.declared.faults import Place
 from tenantry.text import one_line
 
-Sort = Literal["not expressed", "suggestion", "also planned", "decided"]
+Sort = Literal["not expressed", "suggestion", "also planned", "decided", "lost"]
 """`not expressed`: live state that no field can declare, and that is left as it is. `suggestion`:
 something that a person may declare, after a review. `also planned`: what the next plan does beyond
-adoption. `decided`: a field that has no exact counterpart in the live state."""
+adoption. `decided`: a field that has no exact counterpart in the live state. `lost`: settings of a lost
+declaration that no system shows."""
 
 _LONGEST = 300
 

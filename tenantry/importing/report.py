@@ -12,6 +12,7 @@ _TITLES = {
     "decided": "Decided by the import",
     "not expressed": "Not expressed, and left as it is",
     "suggestion": "Suggestions",
+    "lost": "Lost with the declared state, if Tenantry has onboarded the teams before",
 }
 _GRANTS = (
     "Grants that the teams need. Until platform.yaml has them, plans refuse the teams. Review them, and "
