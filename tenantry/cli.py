@@ -357,18 +357,45 @@ def drift(
     full: Annotated[
         bool, typer.Option("--full", help="In the table, show every finding, without grouping.")
     ] = False,
+    remediate: Annotated[
+        Literal["none", "safe", "all"],
+        typer.Option(
+            help="'safe' creates and updates Tenantry's own resources; 'all' also adopts resources "
+            "where the declared state allows it, and removes extra resources that Tenantry owns."
+        ),
+    ] = "none",
+    remove: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID", help="Remove this extra resource, by its id in the report; repeatable."
+        ),
+    ] = None,
+    yes: Yes = False,
+    without_lock: WithoutLock = False,
     context: Context = None,
 ) -> None:
-    """Report differences between the systems and the declared state, without changing anything.
+    """Report differences between the systems and the declared state, and remediate them if asked to.
 
-    The connections are those of `plan`.
+    A remediation shows its changes, asks, and locks the teams as `apply` does. The report is then the
+    one after it. The connections are those of `plan`.
 
     Exit status: 0 in sync, 2 drift, 3 something could not be read, 1 error.
     """
     from tenantry.commands import drift as command
 
     status = command.run(
-        folder, team, system, format, output, history, context, probe=not no_probe, full=full
+        folder,
+        team,
+        system,
+        format,
+        output,
+        history,
+        context,
+        (remediate, remove),
+        probe=not no_probe,
+        full=full,
+        yes=yes,
+        without_lock=without_lock,
     )
     raise typer.Exit(status)
 

@@ -266,3 +266,43 @@ def test_completion_offers_the_commands(
     monkeypatch.setenv("_TYPER_COMPLETE_FISH_ACTION", "get-args")
     _, out, _ = run()
     assert "rotate" in out
+
+
+# drift --remediate
+
+
+def test_drift_is_remediated_after_a_confirmation(bench: Bench, run: Run, answer: Any) -> None:
+    bench.declare(SHOP, {"name": "data"})
+    for name in ("data", "shop"):
+        bench.onboard(name)
+    variables = environment(bench.sandbox)
+    project = next(p for p in bench.sandbox.harbor.projects.values() if p.name == "team-shop")
+    project.metadata["public"] = "true"
+    drift = ("drift", bench.folder, "--remediate", "safe", "--without-lock")
+    assert run("drift", bench.folder, **variables)[0] == 2
+
+    before = writes(bench)
+    answer("no\n")
+    status, _, err = run(*drift, **variables)
+    assert (status, writes(bench)) == (2, before)
+    assert "harbor project" in err
+    assert "Make 1 change? Only 'yes' is accepted: " in err
+    assert err.endswith("Nothing was changed.\nThe drift was not remediated.\n")
+    assert project.metadata["public"] == "true"
+
+    answer("yes\n")
+    status, out, err = run(*drift, "--format", "json", **variables)
+    assert status == 0
+    assert json.loads(out)["findings"] == []
+    assert err.endswith("1 change made.\n")
+    assert project.metadata["public"] == "false"
+    assert run("drift", bench.folder, **variables)[0] == 0
+
+
+def test_a_resource_that_is_no_extra_is_not_removed(bench: Bench, run: Run) -> None:
+    bench.declare(SHOP).onboard()
+    before = writes(bench)
+    arguments = ("--remove", "harbor/robot/team-shop/nope", "--yes", "--without-lock")
+    status, _, err = run("drift", bench.folder, *arguments, **environment(bench.sandbox))
+    assert (status, writes(bench)) == (1, before)
+    assert "it is not among the extras" in err
