@@ -10,7 +10,7 @@ from typing import Protocol
 from .conditions import remaining
 from .defaults import complete_object
 from .errors import invalid, modified, not_found, other_uid, terminating
-from .fields import Shape, Write, is_reset, record_update
+from .fields import Write, is_reset, record_update
 from .kinds import (
     JSON,
     KINDS,
@@ -23,6 +23,7 @@ from .kinds import (
     kind_of,
 )
 from .rules import find_causes
+from .shapes import Shape
 
 Key = tuple[str, str]
 
