@@ -375,7 +375,7 @@ def test_debug_logs_of_http_libraries_reach_no_handler(bench: Bench) -> None:
     wire = [text for text in collected.texts if text.split(".")[0].split(":")[0] in WIRE]
     assert [text for text in wire if not text.startswith("httpx: HTTP Request: ")] == []
     logged = "\n".join(collected.texts)
-    sessions = bench.systems.harbor_client._session
+    sessions = bench.systems.harbor_client.transport._session
     assert sessions is not None
     account = connections(bench.sandbox).harbor
     for secret in (*sessions.cookies.values(), sessions.token, account.password.get_secret_value()):

@@ -266,7 +266,7 @@ def test_drifted_fields_are_planned_exactly_and_repaired(
 
 
 def test_a_lost_project_is_created_again_with_its_contents(shop: Bench) -> None:
-    shop.systems.harbor_client._send("DELETE", f"/projects/{project(shop).id}")
+    shop.systems.harbor_client.delete(f"/projects/{project(shop).id}")
     assert set(actions(shop.plan()).values()) <= {"create", "update"}
     shop.onboard()
     assert roles(shop) == {"team-shop": 4, "auditors": 5}

@@ -9,7 +9,7 @@ import pytest
 from tenantry import calls, checks, drift, onboarding
 from tenantry.errors import SystemUnavailable
 from tenantry.marks import MANAGED_BY
-from tenantry.systems.harbor import client as harbor_client
+from tenantry.systems.harbor import transport as harbor_transport
 from tests.drift.test_crash import driver as remediated
 from tests.drift.watch import Watched
 from tests.support.crash import Driver
@@ -179,7 +179,7 @@ def test_a_harbor_that_answers_nothing_is_not_waited_for_at_each_call(
     teams: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each call times out after 30 seconds here, too, in a time of our own."""
-    monkeypatch.setattr(harbor_client, "TIMEOUT", 0.2)
+    monkeypatch.setattr(harbor_transport, "TIMEOUT", 0.2)
     monkeypatch.setattr(calls, "MAX_SILENCE", 0.3)
     teams.sandbox.requests.reset()
     teams.sandbox.controls.fail("timeout", system="harbor", times=None)

@@ -1,37 +1,28 @@
-"""The client of Harbor's API: in a session, or with basic auth where only `/api` can be reached."""
+"""The client of Harbor's API."""
 
 import re
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
 from tenantry.answers import Answer, many, one, parse
-from tenantry.calls import (
-    MAX_CONCURRENT_CALLS,
-    TIMEOUT,
-    CircuitBreaker,
-    is_temporary,
-    retry_read,
-)
+from tenantry.calls import retry_read
 from tenantry.connections import HarborAccount
 from tenantry.errors import SystemRefused, SystemUnavailable
-from tenantry.systems.harbor.answers import MEMBERS, check_done, error_message, failure
-from tenantry.systems.harbor.session import NoSession, Session, has_ended, log_in, wrong_password
+from tenantry.systems.harbor.answers import MEMBERS, error_message, failure
+from tenantry.systems.harbor.session import wrong_password
 from tenantry.systems.harbor.settings import Settings
-from tenantry.text import logger
-from tenantry.transport import HTTPX, conflict_as_change, ignore_missing, translate_errors
+from tenantry.systems.harbor.transport import API, HarborTransport
+from tenantry.transport import conflict_as_change, ignore_missing
 
 OLDEST = (2, 4)
 SERVICE = "harbor-registry"
 """The name of Harbor's registry in requests to the token service."""
 _PAGE = 100
-_API = "/api/v2.0"
-_log = logger(__name__)
 
 Row = dict[str, Any]
 
@@ -40,40 +31,18 @@ class HarborClient:
     """The connection to one Harbor. Safe to use from many threads.
 
     Every method raises SystemRefused if Harbor refuses the call, and SystemUnavailable if Harbor
-    does not answer or cannot handle the call now. If the session has expired, the client logs in
-    again and repeats the call once. Harbor writes nothing in an expired session, so this is safe
-    for writes, too.
+    does not answer or cannot handle the call now.
     """
 
     def __init__(self, account: HarborAccount) -> None:
         self.account = account
-        # With a cookie jar, httpx would turn basic auth into a session without a token, and hide
-        # that a session has expired.
-        no_cookies = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
-        self._http = httpx.Client(
-            base_url=account.url,
-            verify=account.verify,
-            timeout=TIMEOUT,
-            cookies=no_cookies,
-            limits=httpx.Limits(
-                max_connections=MAX_CONCURRENT_CALLS, max_keepalive_connections=MAX_CONCURRENT_CALLS
-            ),
-        )
-        self._breaker = CircuitBreaker("harbor")
-        self._lock = threading.Lock()
-        self._session: Session | None = None
-        self._logged_in = False
+        self.transport = HarborTransport(account)
         self._info: Row | None = None
         self._reading_info = threading.Lock()
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
-
-    @property
-    def basic(self) -> httpx.BasicAuth:
-        """The credentials of the connection's account, for calls outside of the session."""
-        return httpx.BasicAuth(self.account.username, self.account.password.get_secret_value())
+        self.transport.close()
 
     def info(self) -> Row:
         """Return `/systeminfo` as an administrator sees it, with version and registry_url. It is
@@ -86,7 +55,7 @@ class HarborClient:
             if self._info is None:
                 info = self.get("/systeminfo")
                 if "harbor_version" not in info:
-                    self._check_database()
+                    self.transport.check_database()
                     raise wrong_password(self.account)
                 _check_version(info["harbor_version"])
                 self._info = info
@@ -116,15 +85,15 @@ class HarborClient:
             query: the parameters of the query. Harbor decodes `q` twice, so a `+` in it must be
                 `%2B`.
         """
-        return one(self._read(path, by_name, query), "harbor", f"GET {_API}{path}")
+        return one(self._read(path, by_name, query), "harbor", f"GET {API}{path}")
 
     def rows(self, path: str, *, by_name: bool = False, **query: Any) -> list[Answer]:
         """Return the rows of one page of a list, with the arguments of `get`."""
-        return many(self._read(path, by_name, query), "harbor", f"GET {_API}{path}")
+        return many(self._read(path, by_name, query), "harbor", f"GET {API}{path}")
 
     def _read(self, path: str, by_name: bool, query: Row) -> Any:
-        answer = retry_read(lambda: self._send("GET", path, by_name=by_name, query=query))
-        return parse(answer.content, "harbor", f"GET {_API}{path}", MEMBERS)
+        answer = retry_read(lambda: self.transport.send("GET", path, by_name=by_name, query=query))
+        return parse(answer.content, "harbor", f"GET {API}{path}", MEMBERS)
 
     def find(self, path: str, *, by_name: bool = False) -> Answer | None:
         """Return the object at a path, as `get` does; None if it does not exist."""
@@ -159,7 +128,7 @@ class HarborClient:
             InvalidResponse: the response is not the documented one, so the call may have had no
                 effect.
         """
-        return self._send("POST", path, by_name=by_name, body=body, status=status)
+        return self.transport.send("POST", path, by_name=by_name, body=body, status=status)
 
     def create(self, path: str, body: Row) -> httpx.Response:
         """Create a resource that did not exist when it was observed, and return the response.
@@ -172,43 +141,26 @@ class HarborClient:
 
     def put(self, path: str, body: Row) -> None:
         """Update a resource."""
-        self._send("PUT", path, body=body)
+        self.transport.send("PUT", path, body=body)
 
     def delete(self, path: str, *, by_name: bool = False) -> None:
         """Delete a resource. It is no error if the resource does not exist."""
         with ignore_missing():
-            self._send("DELETE", path, by_name=by_name)
+            self.transport.send("DELETE", path, by_name=by_name)
 
     def patch(self, path: str, body: Row) -> Any:
         """Update part of a resource, and return the content of the response; None if it is
         empty."""
-        answer = self._send("PATCH", path, body=body)
+        answer = self.transport.send("PATCH", path, body=body)
         return answer.json() if answer.content else None
 
     def settings(self) -> Settings:
         """Return Harbor's configuration."""
-        return Settings.of(self.get("/configurations"), f"GET {_API}/configurations")
+        return Settings.of(self.get("/configurations"), f"GET {API}/configurations")
 
     def token_lifetime(self) -> timedelta:
         """Return how long a token of the registry is valid, even if its owner is deleted."""
         return timedelta(minutes=self.settings().number("token_expiration"))
-
-    def send_without_session(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Make a call as docker does, outside of the session and of `/api`, and return the
-        response.
-
-        Args:
-            method: the method.
-            path: from the root, or a Location of the registry.
-            options: the options of httpx, such as the credentials.
-
-        Raises:
-            SystemUnavailable: the response has a temporary status.
-        """
-        answer = self._exchange(method, path, **options)
-        if is_temporary(answer.status_code):
-            raise failure(method, path.partition("?")[0], answer)
-        return answer
 
     def accepts(self, username: str, password: str) -> bool:
         """Return whether Harbor accepts a robot's credential, used as docker uses it.
@@ -247,7 +199,9 @@ class HarborClient:
 
         def ask() -> bool:
             auth = httpx.BasicAuth(username, password)
-            answer = self.send_without_session("GET", path, params={"service": SERVICE}, auth=auth)
+            answer = self.transport.send_without_session(
+                "GET", path, params={"service": SERVICE}, auth=auth
+            )
             if answer.status_code not in (200, 401):
                 raise failure("GET", path, answer)
             return answer.status_code == 200
@@ -264,94 +218,20 @@ class HarborClient:
             The message in Harbor's response: `oauth2: "invalid_grant" …` if only the code was
             rejected; empty if `/c/` is not routed to Harbor's core.
         """
-        begun = retry_read(lambda: self._exchange("GET", "/c/oidc/login"))
+        begun = retry_read(lambda: self.transport.exchange("GET", "/c/oidc/login"))
         if begun.status_code != httpx.codes.FOUND:
             return error_message(begun)
         state = parse_qs(urlsplit(begun.headers.get("location", "")).query).get("state")
         if not state:
             return ""
         cookies = "; ".join(f"{name}={value}" for name, value in begun.cookies.items())
-        answer = self._exchange(
+        answer = self.transport.exchange(
             "GET",
             "/c/oidc/callback",
             params={"state": state[0], "code": "tenantry-tries-the-client"},
             headers={"Cookie": cookies},
         )
         return error_message(answer)
-
-    # A single call
-
-    def _send(
-        self,
-        method: str,
-        path: str,
-        *,
-        by_name: bool = False,
-        query: Row | None = None,
-        body: Row | None = None,
-        status: int = 200,
-    ) -> httpx.Response:
-        headers = {"X-Is-Resource-Name": "true"} if by_name else {}
-        for _ in range(2):
-            session = self._in_session()
-            if session is None:
-                answer = self._exchange(
-                    method, _API + path, params=query, json=body, headers=headers, auth=self.basic
-                )
-            else:
-                own = {**headers, **session.headers}
-                answer = self._exchange(method, _API + path, params=query, json=body, headers=own)
-                if has_ended(answer):
-                    self._renew(session)
-                    continue
-            if answer.is_success:
-                return check_done(method, _API + path, answer, status)
-            if answer.status_code == 401:
-                self._check_database()
-            raise failure(method, _API + path, answer)
-        raise SystemUnavailable("harbor", f"{method} {_API}{path}", "the session ended twice")
-
-    def _check_database(self) -> None:
-        """Check that Harbor's database answers: without it, Harbor treats all callers as anonymous.
-
-        Raises:
-            SystemUnavailable: the database does not answer.
-        """
-        path = f"{_API}/projects"
-        answer = self._exchange("GET", path, params={"page_size": 1})
-        if answer.status_code >= 500:
-            raise failure("GET", path, answer)
-
-    def _exchange(self, method: str, path: str, **options: Any) -> httpx.Response:
-        call = f"{method} {path.partition('?')[0]}"
-        with self._breaker.guard(call), translate_errors(HTTPX, "harbor", call):
-            return self._http.request(method, path, **options)
-
-    def _in_session(self) -> Session | None:
-        with self._lock:
-            if not self._logged_in:
-                self._log_in()
-            return self._session
-
-    def _renew(self, expired: Session) -> None:
-        """Log in again, unless another thread has done so since."""
-        with self._lock:
-            if self._session is expired:
-                self._log_in()
-
-    def _log_in(self) -> None:
-        call = "POST /c/login"
-        with self._breaker.guard(call), translate_errors(HTTPX, "harbor", call):
-            session = log_in(self._http, self.account)
-        self._session = session if isinstance(session, Session) else None
-        if isinstance(session, NoSession) and not self._logged_in:
-            _log.warning(
-                "Tenantry has no session in Harbor at %s and uses basic auth, which costs a "
-                "password check on every call: %s",
-                self.account.url,
-                session.value,
-            )
-        self._logged_in = True
 
 
 def _check_version(text: str) -> None:

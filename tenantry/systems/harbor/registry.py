@@ -52,7 +52,9 @@ class Registry:
         query = {"service": SERVICE, "scope": f"repository:{repository}:{actions}"}
         auth = httpx.BasicAuth(username, password)
         answer = retry_read(
-            lambda: self._client.send_without_session("GET", path, params=query, auth=auth)
+            lambda: self._client.transport.send_without_session(
+                "GET", path, params=query, auth=auth
+            )
         )
         try:
             value = answer.json()["token"]
@@ -87,7 +89,7 @@ class Registry:
         path = f"/v2/{repository}/manifests/{reference}"
         headers = {**_bearer(token), "Accept": ", ".join(_MANIFESTS)}
         return retry_read(
-            lambda: self._client.send_without_session("GET", path, headers=headers)
+            lambda: self._client.transport.send_without_session("GET", path, headers=headers)
         ).status_code
 
     def try_upload(self, token: Token, repository: str) -> int:
@@ -98,13 +100,15 @@ class Registry:
         upload. If that fails, the registry removes the upload after a week.
         """
         path = f"/v2/{repository}/blobs/uploads/"
-        answer = self._client.send_without_session("POST", path, headers=_bearer(token))
+        answer = self._client.transport.send_without_session("POST", path, headers=_bearer(token))
         if answer.status_code == 202:
             # The Location has the host that docker knows, which may differ from the connection's.
             location = urlsplit(answer.headers["Location"])
             there = location.path + (f"?{location.query}" if location.query else "")
             with suppress(SystemUnavailable):
-                self._client.send_without_session("DELETE", there, auth=self._client.basic)
+                self._client.transport.send_without_session(
+                    "DELETE", there, auth=self._client.transport.basic
+                )
         return answer.status_code
 
 
