@@ -8,8 +8,6 @@ All state is in Harbor. Tenants cannot extend the time, and the next run continu
 3. The expired robots are disabled, and deleted after `deletion_hours`.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from math import ceil
 
@@ -18,12 +16,12 @@ from tenantry.errors import ChangedMeanwhile
 from tenantry.rotation.assess import Outcome, Step
 from tenantry.rotation.due import RotationRequest
 from tenantry.rotation.left_secrets import LeftSecrets
+from tenantry.rotation.recorded import Context, RecordedSteps
 from tenantry.rotation.removed import Removed
 from tenantry.systems.credentials.accounts import detach
 from tenantry.systems.credentials.pairs import moment
 from tenantry.systems.harbor.client import Row
 from tenantry.systems.harbor.robots import expires_at, robot_fields
-from tenantry.systems.systems import Systems
 
 _DEFAULTS = Robot().effective_rotation
 OVERLAP = timedelta(hours=_DEFAULTS.overlap_hours)
@@ -72,34 +70,18 @@ def assess_removed(state: Removed, request: RotationRequest, now: datetime) -> O
     )
 
 
-class Retirement:
+class Retirement(RecordedSteps):
     """Retires the robots of one purpose. Each step is safe to repeat.
 
     Args:
-        systems: the systems.
+        context: the values of the rotation.
         state: the robots.
         outcome: the steps to take.
-        now: the time.
-        check: called before each write; raises if writes are no longer allowed.
-        report: takes a line for the log for each change.
     """
 
-    def __init__(
-        self,
-        systems: Systems,
-        state: Removed,
-        outcome: Outcome,
-        now: datetime,
-        check: Callable[[], None],
-        report: Callable[[str], None],
-    ) -> None:
-        self._systems = systems
-        self._harbor = systems.harbor_client
+    def __init__(self, context: Context, state: Removed, outcome: Outcome) -> None:
+        super().__init__(context, state.name, outcome)
         self._state = state
-        self._now = now
-        self._check = check
-        self._report = report
-        self.outcome = outcome
 
     def take(self, step: Step) -> None:
         """Take a step."""
@@ -117,7 +99,7 @@ class Retirement:
             case "retire":
                 for name, row in rows.items():
                     if not row["disable"]:
-                        self._update(name, {**row, "disable": True}, f"disabled {name}")
+                        self._disable(name, row)
             case "delete":
                 for name, row in rows.items():
                     if _is_due_for_deletion(row, now):
@@ -132,30 +114,14 @@ class Retirement:
             duration = ceil((self._now - created) / timedelta(days=1)) + _WHOLE_DAYS
         until = self._now + timedelta(days=_WHOLE_DAYS)
         text = f"set {name} to expire soon after {until:%Y-%m-%d %H:%M} UTC"
-        self._update(name, {**row, "duration": duration}, text)
+        self._update({**row, "duration": duration}, text)
 
     def _clear(self) -> None:
-        cluster = self._systems.home_cluster
+        cluster = self._context.systems.home_cluster
         for namespace, name in self._state.attached:
-            self._check()
+            self._context.check()
             detach(cluster, namespace, name)
             self._record(f"detached {name} from the ServiceAccount in {namespace}")
-        left = LeftSecrets(self._systems, self._state.team, self._state.purpose)
+        left = LeftSecrets(self._context.systems, self._state.team, self._state.purpose)
         for secret in self._state.secrets:
-            self._check()
-            left.delete(secret)
-            self._record(f"deleted Secret {secret}")
-
-    def _update(self, name: str, row: Row, text: str) -> None:
-        self._check()
-        self._harbor.put(f"/robots/{row['id']}", row)
-        self._record(text)
-
-    def _delete(self, name: str, row: Row, why: str) -> None:
-        self._check()
-        self._harbor.delete(f"/robots/{row['id']}")
-        self._record(f"deleted {name}: {why}")
-
-    def _record(self, text: str) -> None:
-        self.outcome = replace(self.outcome, done=(*self.outcome.done, text))
-        self._report(f"{self._state.name}: {text}")
+            self._delete_secret(left, secret)

@@ -15,9 +15,10 @@ from tenantry.locks import Lock
 from tenantry.rotation.assess import Outcome, assess
 from tenantry.rotation.due import URGENCY, RotationRequest
 from tenantry.rotation.left_out import left_out_teams
-from tenantry.rotation.machine import Machine
+from tenantry.rotation.machine import walk_pair
 from tenantry.rotation.observe import ExtraSinks, observe
 from tenantry.rotation.pair import Found, Unread
+from tenantry.rotation.recorded import Context
 from tenantry.rotation.removed import Removed
 from tenantry.rotation.retirement import assess_removed
 from tenantry.systems.systems import Systems
@@ -188,13 +189,13 @@ class RotationRun:
             teams = [team for team in self.teams if team.name in names]
             purposes = sorted({outcome.purpose for outcome in work.values()})
             with lock:
-                machine = Machine(
+                context = Context(
                     self.systems, self.request, now, self.token_lifetime, lock.check, report
                 )
                 found = observe(self.systems, teams, now, purposes, self._extra_sinks)
 
                 def rotate_pair(pair: Found) -> None:
-                    outcome = machine.walk(pair)
+                    outcome = walk_pair(context, pair)
                     results[outcome.name] = outcome
                     on_outcome(outcome)
 

@@ -1,6 +1,6 @@
 """The steps of one pair's rotation: create, test, publish, overlap, retire, delete."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -13,60 +13,32 @@ from tenantry.errors import (
     TenantryError,
 )
 from tenantry.rotation.assess import ACCEPTED, Outcome, Step, next_due
-from tenantry.rotation.due import RotationRequest
 from tenantry.rotation.left_secrets import LeftSecrets
 from tenantry.rotation.pair import Pair
 from tenantry.rotation.probe import Probe
+from tenantry.rotation.recorded import Context, RecordedSteps
 from tenantry.rotation.sinks import Sink
 from tenantry.systems.credentials.contents import Credential
 from tenantry.systems.credentials.issuing import Created
 from tenantry.systems.credentials.pairs import PREVIOUS, ROBOT, SINCE, UNTIL, other, written
 from tenantry.systems.harbor.client import Row
 from tenantry.systems.harbor.robots import expires_at, robot_fields
-from tenantry.systems.systems import Systems
 
 
-class PairSteps:
-    """The steps of one pair's rotation. `outcome` records what they have done.
+class PairSteps(RecordedSteps):
+    """The steps of one pair's rotation.
 
     Args:
-        systems: the systems.
+        context: the values of the rotation.
         pair: the state of the pair.
         outcome: the steps that the pair requires.
-        request: what was requested beyond the policy.
-        now: the time.
-        token_lifetime: how long a token of the registry is valid.
-        check: called before each write; raises if writes are no longer allowed.
-        report: takes a line for the log for each change.
     """
 
-    def __init__(
-        self,
-        systems: Systems,
-        pair: Pair,
-        outcome: Outcome,
-        request: RotationRequest,
-        now: datetime,
-        token_lifetime: timedelta,
-        check: Callable[[], None],
-        report: Callable[[str], None],
-    ) -> None:
-        self._systems = systems
-        self._issuer = systems.credentials.issuer
-        self._secrets = systems.credentials.secrets
-        self._harbor = systems.harbor_client
+    def __init__(self, context: Context, pair: Pair, outcome: Outcome) -> None:
+        super().__init__(context, pair.name, outcome)
+        self._issuer = context.systems.credentials.issuer
+        self._secrets = context.systems.credentials.secrets
         self._pair = pair
-        self._request = request
-        self._now = now
-        self._token_lifetime = token_lifetime
-        self._check = check
-        self._report = report
-        self.outcome = outcome
-
-    def _record(self, text: str, **changes: object) -> None:
-        changes.setdefault("done", (*self.outcome.done, text))
-        self.outcome = replace(self.outcome, **changes)  # type: ignore[arg-type]
-        self._report(f"{self._pair.name}: {text}")
 
     def take(self, step: Step) -> None:
         """Take a step."""
@@ -100,14 +72,14 @@ class PairSteps:
         """
         pair = self._pair
         compromised = self.outcome.why == "compromised"
-        deleted = pair.compromised(self._request) if compromised else {}
+        deleted = pair.compromised(self._context.request) if compromised else {}
         self._delete_compromised(deleted)
         target = pair.live if pair.adopted else other(pair.live)
         is_last = pair.in_use.get(target) and not pair.is_past_limit(self._now)
         if pair.published is None and not compromised and is_last:
             target = pair.live
             self._check_live_is_rejected()
-        probe = Probe(self._systems, pair.project, pair.robot)
+        probe = Probe(self._context.systems, pair.project, pair.robot)
         existing = {name: row for name, row in pair.rows.items() if name not in deleted}
         made = self._create(target, existing)
         try:
@@ -138,7 +110,7 @@ class PairSteps:
 
     def delete_compromised(self) -> None:
         """Delete the compromised robots at once, without an overlap."""
-        self._delete_compromised(self._pair.compromised(self._request))
+        self._delete_compromised(self._pair.compromised(self._context.request))
         self.outcome = replace(self.outcome, state="in sync", until=None)
         self._record_end(compromised=True)
 
@@ -198,12 +170,10 @@ class PairSteps:
         Args:
             live: the robot whose credential works. The other one is disabled or deleted.
         """
-        left = LeftSecrets(self._systems, self._pair.team, self._pair.purpose)
+        left = LeftSecrets(self._context.systems, self._pair.team, self._pair.purpose)
         for secret in left.find():
             if secret.robot == other(live):
-                self._check()
-                left.delete(secret)
-                self._record(f"deleted Secret {secret}, which is no longer declared")
+                self._delete_secret(left, secret, ", which is no longer declared")
 
     # Robots
 
@@ -225,16 +195,6 @@ class PairSteps:
         for name, row in rows.items():
             self._delete(name, row, "its secret is compromised")
 
-    def _disable(self, name: str, row: Row) -> None:
-        self._check()
-        self._harbor.put(f"/robots/{row['id']}", {**row, "disable": True})
-        self._record(f"disabled {name}")
-
-    def _delete(self, name: str, row: Row, why: str) -> None:
-        self._check()
-        self._harbor.delete(f"/robots/{row['id']}")
-        self._record(f"deleted {name}: {why}")
-
     def _create(self, target: str, rows: Mapping[str, Row]) -> Created:
         pair = self._pair
         if (row := rows.get(target)) is not None:
@@ -242,7 +202,7 @@ class PairSteps:
             if is_newest and self._is_as_declared(row):
                 return self._renew(target, row)
             self._delete(target, row, "it is re-created")
-        self._check()
+        self._context.check()
         # If the answer is lost, the robot may exist without a known secret. The next run deletes it.
         made = self._issuer.create(pair.team, target, pair.robot, pair.mark)
         self._record(f"created {target}")
@@ -261,7 +221,7 @@ class PairSteps:
         It is not re-created: an older robot may work for a limited time from the newest one's
         creation, and a team could extend that time by publishing the older credential repeatedly.
         """
-        self._check()
+        self._context.check()
         made = Created(row["id"], self._issuer.renew(row["id"], row["name"]))
         self._record(f"gave {target} a new secret")
         return made
@@ -302,7 +262,7 @@ class PairSteps:
         if not old:
             return {}
         declared = timedelta(hours=self._pair.robot.effective_rotation.overlap_hours)
-        until = self._now + max(declared, self._token_lifetime)
+        until = self._now + max(declared, self._context.token_lifetime)
         self.outcome = replace(self.outcome, until=until)
         return {PREVIOUS: " ".join(sorted(old)), UNTIL: written(until)}
 
@@ -314,7 +274,7 @@ class PairSteps:
                 "does not name it"
             )
         if compromised:
-            until = self._now + self._token_lifetime
+            until = self._now + self._context.token_lifetime
             self._record(
                 "tokens that Harbor issued to the old robots are valid until "
                 f"{until:%Y-%m-%d %H:%M} UTC"
@@ -337,7 +297,7 @@ class PairSteps:
                 raise
 
     def _write_first(self, credential: Credential, annotations: Mapping[str, str]) -> None:
-        self._check()
+        self._context.check()
         self._secrets.write(self._pair.place, self._pair.first, credential, annotations)
 
     def _read_back(self) -> Credential:
@@ -357,7 +317,7 @@ class PairSteps:
         """
         failures: list[TenantryError] = []
         for sink in sinks:
-            self._check()
+            self._context.check()
             try:
                 sink.write(credential, robot)
                 if sink.read() != credential:
