@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tenantry.declared.claims import Conflict, Refused
 from tenantry.declared.faults import Document
+from tenantry.declared.platform_file import PlatformFile
 from tenantry.declared.policy_source import EvaluatedTeam, file_name
 from tenantry.declared.reading import Reading
 from tenantry.declared.state import Declaration
@@ -32,8 +33,7 @@ def add_team(declaration: Declaration, team: Team, form: Document | None = None)
     document = form or Document(f"team {team.name}", {})
     file = TeamFile(Path(f"{team.name}.yaml"), document.name, document)
     platform = declaration.platform
-    reading = Reading(Path())
-    reading.platform = platform
+    reading = Reading(Path(), PlatformFile(platform=platform))
     reading.archive = declaration.archive
     reading.evaluator = declaration.evaluator
     reading.complete(file, team)

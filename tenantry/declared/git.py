@@ -240,11 +240,11 @@ def _read_branch(repository: Repository, head: Head) -> tuple[Declaration, Polic
     latest = head.at_branch()
     with checked_out(repository, latest) as folder:
         reading = gather(folder)
-        if reading.platform is None or reading.faults:
+        if reading.platform is None or reading.platform_file.faults:
             text = f"The policy cannot be read, since {origin_of(repository, latest.id)} is faulty:"
-            raise DeclarationError([text, *reading.faults])
+            raise DeclarationError([text, *reading.platform_file.faults])
         name = f"platform.yaml at commit {latest.id[:12]}"
-        source = PolicySource(reading.platform, replace(reading.platform_file, name=name))
+        source = PolicySource(reading.platform, replace(reading.platform_file.document, name=name))
         return reading.result(), source
 
 

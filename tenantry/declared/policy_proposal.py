@@ -35,8 +35,8 @@ def propose_policy(folder: Path) -> str:
         DeclarationError: `platform.yaml` is faulty.
     """
     reading = gather(folder)
-    if reading.platform is None or reading.faults:
-        raise DeclarationError(reading.faults)
+    if reading.platform is None or reading.platform_file.faults:
+        raise DeclarationError(reading.platform_file.faults)
     written = reading.platform.policy.model_dump(mode="json", exclude_unset=True)
     needs: dict[str, dict[str, Any]] = {}
     users: dict[str, set[str]] = {}
@@ -45,7 +45,7 @@ def propose_policy(folder: Path) -> str:
             break
         policy = Policy.model_validate(_content(written, needs, users))
         platform = reading.platform.model_copy(update={"policy": policy})
-        reading = gather(folder, PolicySource(platform, reading.platform_file))
+        reading = gather(folder, PolicySource(platform, reading.platform_file.document))
         assert reading.platform is not None
     return _HEAD + _yaml({"policy": _content(written, needs, users)})
 

@@ -13,7 +13,6 @@ from tenantry.declared import (
     external_names,
     policy_check,
     policy_evaluation,
-    policy_reserved,
     rules,
     warnings,
 )
@@ -22,7 +21,6 @@ from tenantry.declared.claims import Conflict
 from tenantry.declared.faults import Document, Place, explain
 from tenantry.declared.files import (
     base_of,
-    check_folder,
     misplaced_files,
     read_document,
     team_files,
@@ -30,6 +28,7 @@ from tenantry.declared.files import (
 from tenantry.declared.merge import complete
 from tenantry.declared.offboarding import KEY
 from tenantry.declared.platform import Platform
+from tenantry.declared.platform_file import PlatformFile, read_platform
 from tenantry.declared.policy_check import PolicyEvaluator
 from tenantry.declared.policy_source import NAME, PolicySource
 from tenantry.declared.profiles import PLACEHOLDER_NAME, check_profile
@@ -88,8 +87,11 @@ def gather(folder: Path, policy: PolicySource | None = None) -> "Reading":
     """
     if not folder.is_dir():
         raise DeclarationError([f"{folder}: is not a folder"])
-    reading = Reading(folder)
-    reading.read_platform(policy)
+    reading = Reading(folder, read_platform(folder))
+    if reading.platform is not None:
+        reading.evaluator = policy_check.evaluator_for(
+            reading.platform, reading.platform_file.document, policy
+        )
     reading.archive = read_archive(folder)
     reading.read_teams()
     reading.check_unused_profiles()
@@ -100,59 +102,16 @@ def gather(folder: Path, policy: PolicySource | None = None) -> "Reading":
 class Reading:
     """One reading of a folder, which collects the faults."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, platform_file: PlatformFile) -> None:
         self.folder = folder
-        self.platform: Platform | None = None
-        self.platform_file = Document("platform.yaml", {})
-        self.platform_left_out: frozenset[Place] = frozenset()
-        """The platform's faulty fields."""
-        self.faults: list[str] = []
-        """Faults of the platform."""
+        self.platform_file = platform_file
+        self.platform = platform_file.platform
+        """The platform; None if it cannot be read."""
         self.other_faults: list[str] = []
-        self.warnings: list[str] = []
-        """Warnings of the platform."""
         self.files: list[TeamFile] = []
         self.archive: tuple[Archived, ...] = ()
         self.evaluator: PolicyEvaluator | None = None
         """Checks the teams against the policy; None if the platform cannot be read."""
-
-    def read_platform(self, policy: PolicySource | None = None) -> None:
-        """Read `platform.yaml`.
-
-        Args:
-            policy: the policy to check the teams against, if it is not the policy in this file.
-        """
-        self.faults += check_folder(self.folder)
-        try:
-            self.platform_file = read_document(self.folder, self.folder / "platform.yaml")
-        except DeclarationError as error:
-            self.faults += error.faults
-            return
-        found = read_model(self.platform_file, Platform)
-        self.platform, self.platform_left_out = found.content, found.left_out
-        self.faults += found.faults
-        if self.platform is None:
-            return
-        self.evaluator = policy_check.evaluator_for(self.platform, self.platform_file, policy)
-        faults = [
-            *rules.check_platform(self.platform),
-            *policy_reserved.check_platform(self.platform),
-        ]
-        if not self._is_left_out(("keycloak",)):
-            faults += external_names.check_platform(self.platform)
-        for place, text in faults:
-            place = original_place(place, self.platform_file.data, self.platform_left_out)
-            if not is_consequence(place, self.platform_left_out):
-                self.faults.append(self.platform_file.fault(place, text))
-        for place, text in warnings.check_platform(self.platform):
-            self.warnings.append(self.platform_file.fault(place, text))
-
-    def _is_left_out(self, place: Place) -> bool:
-        """Return whether a part of the platform is unknown, or partly unknown, due to faults."""
-        return any(
-            gone[: len(place)] == place or place[: len(gone)] == gone
-            for gone in self.platform_left_out
-        )
 
     # Each team by itself
 
@@ -205,7 +164,7 @@ class Reading:
         given, is_known = self._check_profile(file, given, platform)
         for alias in given.external_groups:
             known = alias in platform.keycloak.external_providers
-            if not known and not self._is_left_out(("keycloak", "external_providers")):
+            if not known and not self.platform_file.is_left_out(("keycloak", "external_providers")):
                 text = f"'{alias}' is not among keycloak.external_providers of platform.yaml"
                 file.fault(("external_groups", alias), text)
         try:
@@ -215,15 +174,19 @@ class Reading:
             return
         if team.offboarding is None and (text := refusal(self.archive, team)):
             file.fault(NAME, text)
-        unknown = {*left_out, *self._defaults_left_out(given.profile)}
+        unknown = {*left_out, *self.platform_file.defaults_left_out(given.profile)}
         faulty: set[Place] = set()
         for place, text in (*rules.check_team(team), *rules.check_on_platform(platform, team)):
             place = original_place(place, file.document.data, left_out)
             faulty.add(place)
             if not is_consequence(place, unknown, None if is_known else file.document.has):
-                file.faults.append(self._blame(place, text, file.document, given.profile))
+                file.faults.append(
+                    self.platform_file.blame(place, text, file.document, given.profile)
+                )
         for place, text in (*warnings.check_team(team), *warnings.check_routes(platform, team)):
-            file.warnings.append(self._blame(place, text, file.document, given.profile))
+            file.warnings.append(
+                self.platform_file.blame(place, text, file.document, given.profile)
+            )
         if self.evaluator is not None:
             team = policy_evaluation.evaluate_team(
                 self.evaluator, file, given, team, unknown | faulty
@@ -235,7 +198,7 @@ class Reading:
         profile = given.profile
         if profile is None or profile in platform.profiles:
             return given, True
-        if not self._is_left_out(("profiles", profile)):
+        if not self.platform_file.is_left_out(("profiles", profile)):
             known = ", ".join(platform.profiles) or "none"
             text = f"'{profile}' is not a profile in platform.yaml; profiles there: {known}"
             file.fault(("profile",), text)
@@ -251,27 +214,11 @@ class Reading:
             if (
                 self.platform
                 and profile not in used
-                and not self._is_left_out(("profiles", profile))
+                and not self.platform_file.is_left_out(("profiles", profile))
             ):
-                left_out = list(self._defaults_left_out(profile))
-                found = check_profile(self.platform, self.platform_file, profile, left_out)
-                self.warnings += found
-
-    def _defaults_left_out(self, profile: str | None) -> Iterator[Place]:
-        """Return the team fields whose defaults in `platform.yaml` are faulty."""
-        for layer in (("defaults",), ("profiles", profile)):
-            for gone in self.platform_left_out:
-                if gone[: len(layer)] == layer:
-                    yield gone[len(layer) :]
-        if self._is_left_out(("mesh", "route_kind")):
-            yield ("mesh", "route_kind")
-
-    def _blame(self, place: Place, text: str, document: Document, profile: str | None) -> str:
-        """Return a fault located in the file that the field's value comes from."""
-        found, at = Documents(self.platform_file, {}).layer(document, place, profile)
-        if found is self.platform_file:
-            text = f"{text} (value used by team file {document.name})"
-        return found.fault(at, text)
+                left_out = list(self.platform_file.defaults_left_out(profile))
+                found = check_profile(self.platform, self.platform_file.document, profile, left_out)
+                self.platform_file.warnings += found
 
     # All together
 
@@ -296,10 +243,10 @@ class Reading:
             else:
                 claim = conflict.claim
                 file.contested.append(Contested(claim.kind, claim.name, fault))
-        whole = not self.platform_left_out and all(file.is_whole for file in self.files)
+        whole = not self.platform_file.left_out and all(file.is_whole for file in self.files)
         if self.platform and whole:
             for place, text in external_names.check_groups(self.platform, teams):
-                self.other_faults.append(self.platform_file.fault(place, text))
+                self.other_faults.append(self.platform_file.document.fault(place, text))
 
     def conflicts(
         self, teams: Sequence[Team], refused: Collection[claims.Refused] = ()
@@ -312,7 +259,7 @@ class Reading:
         """
         granted = self.evaluator.granted_names if self.evaluator else claims.no_grants
         yield from claims.conflicts(teams, refused, granted)
-        if self.platform is not None and not self._is_left_out(("keycloak",)):
+        if self.platform is not None and not self.platform_file.is_left_out(("keycloak",)):
             yield from external_names.conflicts(self.platform, teams, refused)
 
     def result(self) -> Declaration:
@@ -321,8 +268,8 @@ class Reading:
         Raises:
             DeclarationError: the platform is faulty.
         """
-        if self.faults or self.platform is None:
-            found = [*self.faults, *self.other_faults]
+        if self.platform_file.faults or self.platform is None:
+            found = [*self.platform_file.faults, *self.other_faults]
             for file in self.files:
                 found += [*file.faults, *(each.fault for each in file.contested)]
             raise DeclarationError(sorted(found, key=location_of))
@@ -335,13 +282,17 @@ class Reading:
             str(self.folder),
             base_of(self.folder),
             Documents(
-                self.platform_file,
+                self.platform_file.document,
                 {file.team.name: file.document for file in good if file.team},
             ),
             tuple(left_out_of(file, named) for file in self.files if file.is_faulty),
             tuple(self.other_faults),
             _in_order(
-                [*archived, *self.warnings, *(found for file in good for found in file.warnings)]
+                [
+                    *archived,
+                    *self.platform_file.warnings,
+                    *(found for file in good for found in file.warnings),
+                ]
             ),
             self.evaluator,
             {name: team for name, team in sorted(named.items()) if team.offboarding is not None},
