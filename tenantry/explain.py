@@ -117,7 +117,9 @@ def plan_hash(lines: Iterable[str]) -> str:
 
 
 def summary(outcomes: Iterable[Outcome], *, applied: bool = False) -> str:
-    """Return one line that counts the changes of the plans, such as `1 team: 3 to create.`
+    """Return one line that counts the resources by their changes, such as `1 team: 3 to create.`
+
+    It ends with the teams that could not be read, whose changes are unknown.
 
     Args:
         outcomes: the plans, or the errors if planning failed.
@@ -135,12 +137,17 @@ def summary(outcomes: Iterable[Outcome], *, applied: bool = False) -> str:
     ]
     refusals = sum(len(plan.refusals) for plan in plans)
     waiting = sum(len(plan.waiting) for plan in plans)
-    unread = sum(outcome.plan is None for outcome in outcomes)
     parts += [f"{refusals} refused"] * bool(refusals) + [f"{waiting} waiting"] * bool(waiting)
     left = sum(len(plan.left) for plan in plans)
     parts += [f"{left} no longer declared"] * bool(left)
-    parts += [f"{unread} could not be read"] * bool(unread)
-    return f"{_counted(outcomes)}: {', '.join(parts) or 'nothing to do'}."
+    unread = [outcome for outcome in outcomes if outcome.plan is None]
+    failed = f"{_counted(unread)} could not be read" if unread else ""
+    if not plans and unread:
+        line = failed
+    else:
+        changed = ", ".join(parts) or ("" if unread else "in sync")
+        line = f"{_counted(outcomes)}: {'; '.join(filter(None, [changed, failed]))}"
+    return f"{line[0].upper()}{line[1:]}."
 
 
 def _counted(outcomes: list[Outcome]) -> str:
@@ -148,7 +155,7 @@ def _counted(outcomes: list[Outcome]) -> str:
     counted = count(teams, "team")
     if teams == len(outcomes):
         return counted
-    return f"The platform and {counted}" if teams else "The platform"
+    return f"the platform and {counted}" if teams else "the platform"
 
 
 def table(outcomes: Iterable[Outcome]) -> RenderableType:

@@ -55,7 +55,7 @@ def test_plan_tells_changes_by_status_2_and_nothing_to_do_by_0(bench: Bench, run
     assert bench.sandbox.requests.writes() == 0
     bench.onboard()
     status, out, err = run("plan", bench.folder, **variables)
-    assert (status, out, err) == (0, "Team shop: in sync\n\n1 team: nothing to do.\n", "")
+    assert (status, out, err) == (0, "Team shop: in sync\n\n1 team: in sync.\n", "")
 
 
 def test_plan_prints_json_for_programs(bench: Bench, run: Run) -> None:
@@ -111,7 +111,7 @@ def test_plan_fails_for_unreadable_teams_and_plans_the_rest(bench: Bench, run: R
     status, out, _ = run("plan", bench.folder, **environment(bench.sandbox))
     assert status == 1
     assert f"Team data: cannot be read: Harbor: GET {path} answered 500" in out
-    assert "1 could not be read" in out
+    assert "; 1 team could not be read." in out
     assert "harbor/project/team-shop" in out
 
 

@@ -12,7 +12,7 @@ from tenantry import explain
 from tenantry.errors import SystemUnavailable
 from tenantry.outcomes import Outcome
 from tenantry.plan import Change, Left, Plan, Refusal
-from tenantry.resources import Amount, Difference, Elapsed, Exactly, Id, Live, Resource
+from tenantry.resources import PLATFORM, Amount, Difference, Elapsed, Exactly, Id, Live, Resource
 from tenantry.systems.harbor import kinds
 from tenantry.systems.kubernetes.kinds import ROLE_BINDING
 
@@ -133,13 +133,27 @@ def test_a_team_that_cannot_be_read_shows_the_reason() -> None:
     error = SystemUnavailable("harbor", "GET /x", "no answer (ConnectError)")
     text = shown(Outcome("shop", error=error))
     assert "Team shop: cannot be read: Harbor: GET /x: no answer (ConnectError)" in text
-    assert "1 team: 1 could not be read." in text
+    assert "\n1 team could not be read." in text
     expected = {"team": "shop", "error": "Harbor: GET /x: no answer (ConnectError)"}
     assert explain.document([Outcome("shop", error=error)]) == [expected]
 
 
 def test_an_empty_plan_is_reported() -> None:
-    assert explain.summary([Outcome("shop", Plan("shop"))]) == "1 team: nothing to do."
+    assert explain.summary([Outcome("shop", Plan("shop"))]) == "1 team: in sync."
+
+
+def test_a_summary_separates_the_resources_from_the_teams_that_could_not_be_read() -> None:
+    error = SystemUnavailable("harbor", "GET /x", "no answer (ConnectError)")
+    plan = Plan("shop", (change("create"),), (Refusal(MEMBER, "theirs"),))
+    read, unread = Outcome("shop", plan), Outcome("data", error=error)
+    assert explain.summary([read, unread]) == (
+        "2 teams: 1 to create, 1 refused; 1 team could not be read."
+    )
+    platform = Outcome(PLATFORM, error=error)
+    assert explain.summary([platform, read, unread]) == (
+        "The platform and 2 teams: 1 to create, 1 refused; the platform and 1 team could not be read."
+    )
+    assert explain.summary([platform]) == "The platform could not be read."
 
 
 def test_the_document_has_everything_in_full_and_is_json() -> None:

@@ -75,7 +75,7 @@ def test_of_two_runs_for_a_team_one_waits_and_then_finds_nothing_to_do(bench: Sa
     assert [run["state_type"] for run in ended] == ["COMPLETED", "COMPLETED"]
     messages = sorted(run["state"]["message"] for run in ended)
     assert messages[0].endswith(" created.")
-    assert messages[1] == "1 team: nothing to do."
+    assert messages[1] == "1 team: in sync."
     platform.wait_for(lambda: any(f"({run})" in platform.run_log(o) for run in runs for o in runs))
     assert robots(bench) == ["ci-a", "pull-a"]
     assert slots(platform, "twice") == 0

@@ -48,7 +48,7 @@ def test_the_platform_is_configured_and_a_second_run_writes_nothing(bench: Sandb
 
     bench.sandbox.requests.reset()
     second = bench.run("configure-platform")
-    assert second["state"]["message"] == "The platform: nothing to do."
+    assert second["state"]["message"] == "The platform: in sync."
     assert bench.sandbox.requests.writes() == 0
 
 

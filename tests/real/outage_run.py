@@ -55,7 +55,7 @@ def measure(
     assert len({robot["name"] for robot in robots}) == len(robots)
     renewed = [robot["name"] for robot in robots if _was_changed(robot)]
     again = bench.run("onboard-teams", scope="all", dry_run=True)
-    assert again["state"]["message"].endswith("nothing to do."), again["state"]["message"]
+    assert again["state"]["message"].endswith("in sync."), again["state"]["message"]
     return (end - start).total_seconds(), len(robots), len(renewed)
 
 
