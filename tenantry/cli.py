@@ -92,10 +92,11 @@ def validate(folder: Folder) -> None:
 
 @app.command()
 def policy(folder: Folder) -> None:
-    """Print a policy that admits all declared teams, for review.
+    """Print a policy that admits all teams as they are declared now.
 
-    The output is the section `policy` of platform.yaml, with a grant for each team that needs one.
-    Review it, and replace the current section with it.
+    The output is the section `policy` of platform.yaml: the current policy, and a grant for each
+    team that needs more than it allows. Review the output, remove the grants that no team needs,
+    and replace the current section with the rest.
 
     Exit status: 0 printed, 1 platform.yaml is faulty.
     """
