@@ -85,7 +85,7 @@ class Finding:
     def what_to_do(self) -> str:
         """The advice for the operator, or the action that remediation would take."""
         if self.advice or self.remedy is None:
-            return self.advice or "see the finding"
+            return self.advice or "correct it by hand: remediation does not change it"
         return _REMEDIES[self.remedy]
 
     @property
