@@ -74,7 +74,8 @@ def refuse_unattended(team: str, taken: Sequence[Id]) -> None:
         raise NotApproved(
             f"Team '{team}' is not declared, but resources of a removed team of this name exist: "
             f"{names}{more}. Onboarding would take them over. Nothing was changed. Choose another "
-            "name, start the run with require_approval, or declare the team in the declared state."
+            "name, start the run with `require_approval: true`, or declare the team in the declared "
+            "state."
         )
 
 
