@@ -1,7 +1,7 @@
 """The policy: the limits on what a team file, or a call that onboards a team, may declare.
 
 It has two kinds of rules. The isolation rules protect teams from each other: they always apply, and
-a limit here is an exception to one of them. The house limits apply only if they are declared.
+a limit here is an exception to one of them. The optional limits apply only if they are declared.
 Values that `platform.yaml` gives to a team, by its defaults or by a profile, need no exception.
 """
 
@@ -139,7 +139,7 @@ class Limits(Model):
     """Keys of namespace labels and annotations that belong to Kubernetes, Istio or another
     controller."""
 
-    # House limits
+    # Optional limits
 
     hosts: list[HostPattern] | None = None
     """Hosts that a team may use in routes and addresses, such as `*.{team}.example.com`. If not
