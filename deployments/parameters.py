@@ -29,6 +29,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
 from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.sorting import DeploymentSort
 from prefect.utilities.callables import parameter_schema
 
 import flows
@@ -140,6 +141,15 @@ def flow_schemas() -> dict[str, dict[str, Any]]:
     }
 
 
+def read_deployments(client: SyncPrefectClient) -> list[DeploymentResponse]:
+    """Return all deployments with the tag `tenantry`. Prefect's API answers one page at a time."""
+    found: list[DeploymentResponse] = []
+    by_name = DeploymentSort.NAME_ASC
+    while page := client.read_deployments(deployment_filter=_OURS, sort=by_name, offset=len(found)):
+        found += page
+    return found
+
+
 def update_parameters() -> tuple[dict[str, list[str]], dict[str, str]]:
     """Rename former parameters of all deployments, and make the API reject unknown ones.
 
@@ -151,7 +161,7 @@ def update_parameters() -> tuple[dict[str, list[str]], dict[str, str]]:
     schemas = flow_schemas()
     with get_client(sync_client=True) as client:
         names: dict[UUID, str] = {}
-        for deployment in client.read_deployments(deployment_filter=_OURS):
+        for deployment in read_deployments(client):
             if deployment.flow_id not in names:
                 names[deployment.flow_id] = client.read_flow(deployment.flow_id).name
             flow = names[deployment.flow_id]
@@ -202,8 +212,7 @@ def delete_retired() -> list[str]:
         The names of the deleted deployments.
     """
     with get_client(sync_client=True) as client:
-        found = client.read_deployments(deployment_filter=_OURS)
-        retired = [deployment for deployment in found if deployment.name in RETIRED]
+        retired = [each for each in read_deployments(client) if each.name in RETIRED]
         for deployment in retired:
             client.delete_deployment(deployment.id)
     return [deployment.name for deployment in retired]

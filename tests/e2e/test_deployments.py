@@ -183,3 +183,29 @@ def test_an_own_deployment_that_cannot_be_updated_does_not_stop_the_others(
         found[name] = deployment["parameters"]
         platform.call("DELETE", f"deployments/{deployment['id']}")
     assert found == {"broken": {"unknown": 1}, "whole": {"platform": "default"}}
+
+
+@pytest.mark.long
+def test_deployments_after_the_first_page_are_updated_and_deleted_too(
+    platform: LocalPlatform,
+) -> None:
+    """Prefect's API answers 200 deployments at a time, here in the order of their names."""
+    flow = platform.call("GET", "deployments/name/check-platform/check-platform")["flow_id"]
+    own = {"flow_id": flow, "tags": ["tenantry"], "parameters": {"harbor": "default"}}
+    numbers = range(205)
+    ids = [
+        platform.call("POST", "deployments/", {**own, "name": f"early-{number}"})["id"]
+        for number in numbers
+    ]
+    former = platform.call("POST", "flows/", {"name": "zz-former"})["id"]
+    retired = {"name": "migrate-identity-provider", "flow_id": former, "tags": ["tenantry"]}
+    retired_id = platform.call("POST", "deployments/", retired)["id"]
+
+    platform.run("deployments/parameters.py")
+
+    parameters = [platform.call("GET", f"deployments/{id}")["parameters"] for id in ids]
+    assert parameters == [{"platform": "default"} for _ in numbers]
+    wanted = {"deployments": {"id": {"any_": [retired_id]}}}
+    assert platform.call("POST", "deployments/filter", wanted) == []
+    for id in ids:
+        platform.call("DELETE", f"deployments/{id}")
