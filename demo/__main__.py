@@ -22,6 +22,7 @@ from tenantry.connections import Connections
 from tenantry.declared import Team, files, load
 from tenantry.errors import TenantryError
 from tenantry.systems.systems import Systems
+from tenantry.walk import observe_owners
 
 EXAMPLE = ROOT / "deployments" / "example"
 console = Console()
@@ -130,7 +131,7 @@ def _print_inventory(addresses: dict[str, Any], declared: Path) -> bool:
     )
     with Systems(connections, declaration) as systems:
         teams = list(declaration.teams.values())
-        observed = systems.observe(teams)
+        observed = observe_owners(systems.team_adapters, teams)
         outcomes = onboarding.plan_all(systems, teams, observed)
         console.print()
         console.print(explain.inventory(teams, observed, outcomes))

@@ -32,6 +32,7 @@ from tenantry.systems.clients import Clients
 from tenantry.systems.keycloak.clients import mark_of
 from tenantry.systems.keycloak.realm import AS_IS, MINUTES, POLICIES
 from tenantry.systems.systems import Systems
+from tenantry.walk import observe_owners
 
 Data = dict[str, Any]
 
@@ -270,7 +271,9 @@ class OwnResources:
     def _planned(self, platform: Platform) -> Plan:
         state = Declaration(platform, {})
         with Systems(self._connections, state, clients=self._clients, clock=self._clock) as systems:
-            return systems.plan_platform(systems.observe_platform())
+            return systems.plan_platform(
+                observe_owners(systems.platform_adapters, [systems.state.platform])
+            )
 
     def _judge(self, plan: Plan, own: Data) -> bool:
         """Leave out the parts whose plan changes something; return whether any were left out."""

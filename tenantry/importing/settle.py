@@ -23,6 +23,7 @@ from tenantry.plan import MARKED, Change, Plan
 from tenantry.resources import MARK_PREFIXES, Difference
 from tenantry.systems.clients import Clients
 from tenantry.systems.systems import Systems
+from tenantry.walk import observe_owners
 
 Data = dict[str, Any]
 
@@ -95,7 +96,7 @@ class Settling:
         with Systems(
             self._connections, state, clients=self._clients, extras=True, clock=self._clock
         ) as systems:
-            observed = systems.observe(list(teams.values()))
+            observed = observe_owners(systems.team_adapters, list(teams.values()))
             return {name: systems.plan(team, observed) for name, team in teams.items()}
 
 

@@ -172,20 +172,6 @@ class Systems:
 
     # Observe
 
-    def observe(self, teams: Sequence[Team]) -> Observed:
-        """Return the observed state of these teams."""
-        observed = Observed()
-        for adapter in self.team_adapters:
-            observe(adapter, teams, observed)
-        return observed
-
-    def observe_platform(self) -> Observed:
-        """Return the observed state of the platform's own resources."""
-        observed = Observed()
-        for adapter in self.platform_adapters:
-            observe(adapter, [self.state.platform], observed)
-        return observed
-
     def not_applied(self, teams: Sequence[Team]) -> list[Team]:
         """Return the teams whose current declared state is not applied, by the record on their
         namespaces.

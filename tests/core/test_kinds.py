@@ -18,6 +18,7 @@ from tenantry.onboarding import onboard
 from tenantry.plan import Change, Plan
 from tenantry.resources import Id, Live, Observed, Resource
 from tenantry.systems.systems import Systems
+from tenantry.walk import observe_owners
 from tests.drift.catalogue import findings_of, mutations
 from tests.drift.watch import remediate
 from tests.support.harness import SHOP, Bench, connections
@@ -110,10 +111,12 @@ def toy(bench: Bench) -> Iterator[Toy]:
 )
 def test_it_is_planned_and_applied(toy: Toy) -> None:
     assert set(toy.badges.store) == {"shop/team-shop", "shop/team-shop-jobs"}
-    assert toy.systems.plan(toy.team, toy.systems.observe([toy.team])).is_empty
+    assert toy.systems.plan(
+        toy.team, observe_owners(toy.systems.team_adapters, [toy.team])
+    ).is_empty
 
     toy.badges.store["shop/team-shop"]["shape"] = "square"
-    plan = toy.systems.plan(toy.team, toy.systems.observe([toy.team]))
+    plan = toy.systems.plan(toy.team, observe_owners(toy.systems.team_adapters, [toy.team]))
 
     assert [(row["action"], row["resource"]) for row in explain.rows(plan.changes)] == [
         ("replace", "harbor badge\nshop/team-shop")
@@ -177,7 +180,7 @@ def test_its_drift_is_reported_with_severity_and_location_and_remediated(toy: To
     "and the drift catalogue work for a toy kind of one module",
 )
 def test_the_catalogue_of_drift_has_its_deletion_and_each_of_its_fields(toy: Toy) -> None:
-    seen = toy.systems.observe([toy.team])
+    seen = observe_owners(toy.systems.team_adapters, [toy.team])
     found = [each for each in mutations(toy.systems, toy.team, seen) if each.id.kind == BADGE]
 
     assert sorted(each.name for each in found if str(each.id) == JOBS) == [

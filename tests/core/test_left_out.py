@@ -20,6 +20,7 @@ from tenantry.outcomes import Outcome
 from tenantry.systems.kubernetes.client import KubernetesClient
 from tenantry.systems.settle import connect, settle
 from tenantry.systems.systems import Systems
+from tenantry.walk import observe_owners
 from tests.support.harness import Bench, Data, connections, environment, granted, ids
 from tests.support.harness import write as declare
 
@@ -387,7 +388,9 @@ def test_no_mutation_of_one_file_changes_the_plan_of_another_team(
 
     assert "data" in state.teams
     systems = reconnect(onboarded)
-    assert systems.plan(state.teams["data"], systems.observe([state.teams["data"]])).is_empty
+    assert systems.plan(
+        state.teams["data"], observe_owners(systems.team_adapters, [state.teams["data"]])
+    ).is_empty
 
 
 def test_a_team_with_oidc_clients_is_planned_before_the_realm_exists(bench: Bench) -> None:

@@ -14,6 +14,7 @@ from tenantry.onboarding import configure
 from tenantry.systems.kubernetes.client import KINDS
 from tenantry.systems.kubernetes.namespaces import MEMBER_ROLE
 from tenantry.systems.systems import Systems
+from tenantry.walk import observe_owners
 from tests.support.harness import Bench, connections
 
 ROOT = Path(__file__).parents[2]
@@ -114,7 +115,7 @@ def walked(bench: Bench) -> Bench:
     end(bench, "gone")
     bench.declare(*(rich(f"t{number}") for number in range(6)))
     bench.systems.not_applied(bench.teams)
-    bench.systems.observe(bench.teams)
+    observe_owners(bench.systems.team_adapters, bench.teams)
     with Systems(connections(bench.sandbox), bench.state, extras=True) as systems:
         drift.observe(systems, bench.teams, drift.SYSTEMS)
     walk_the_platform(bench)

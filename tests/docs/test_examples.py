@@ -11,6 +11,7 @@ import pytest
 
 from tenantry import api, drift
 from tenantry.systems.systems import Systems
+from tenantry.walk import observe_owners
 from tests.docs.test_docs import fences, read
 from tests.drift.catalogue import findings_of, mutations
 from tests.drift.watch import remediate
@@ -71,7 +72,7 @@ def test_a_kind_is_added_as_its_page_says(my_platform: Path) -> None:
 
     with names["connect"]() as systems:
         team = systems.state.teams["shop"]
-        seen = systems.observe([team])
+        seen = observe_owners(systems.team_adapters, [team])
         found = [
             each for each in mutations(systems, team, seen) if each.id.kind == names["CONTACT"]
         ]

@@ -11,6 +11,7 @@ from tenantry.declared.parsing import parse
 from tenantry.declared.rewriting import dump
 from tenantry.importing import Imported, import_state, write
 from tenantry.onboarding import configure
+from tenantry.walk import observe_owners
 from tests.lifecycle.prerequisites import create_namespace
 from tests.support.harness import Bench, Prepare, admit, connections
 from tests.support.harness import write as declare
@@ -76,7 +77,9 @@ def test_the_plan_of_the_platform_only_adopts(
     bench.folder = admit(folder)
     bench.load()
     assert declared.load(folder).platform.is_managed
-    plan = bench.systems.plan_platform(bench.systems.observe_platform())
+    plan = bench.systems.plan_platform(
+        observe_owners(bench.systems.platform_adapters, [bench.systems.state.platform])
+    )
     assert plan.only_adopts, plan
     assert bench.plan("shop").only_adopts
 
@@ -153,7 +156,9 @@ def test_the_provider_the_gateway_and_harbor_in_the_mesh(
     assert not any("the provider's" in path.read_text() for path in folder.rglob("*.yaml"))
     bench.folder = folder
     bench.load()
-    plan = bench.systems.plan_platform(bench.systems.observe_platform())
+    plan = bench.systems.plan_platform(
+        observe_owners(bench.systems.platform_adapters, [bench.systems.state.platform])
+    )
     assert plan.only_adopts, plan
     assert bench.plan("shop").only_adopts
 

@@ -10,6 +10,7 @@ import pytest
 from tenantry import declared
 from tenantry.importing import Imported, Recognition, import_state, write
 from tenantry.plan import Plan
+from tenantry.walk import observe_owners
 from tests.lifecycle.prerequisites import create_prerequisites
 from tests.support.harness import Bench, Prepare, admit, connections
 from tests.support.harness import write as declare
@@ -112,7 +113,7 @@ def test_no_team_can_be_adopted_without_its_grants(
     bench.folder, bench.state = folder, declared.read(folder)
     with bench.process() as systems:
         for team in bench.teams:
-            plan = systems.plan(team, systems.observe([team]))
+            plan = systems.plan(team, observe_owners(systems.team_adapters, [team]))
             assert plan.refusals
             assert [change for change in plan.changes if change.action == "adopt"] == []
 

@@ -13,6 +13,7 @@ import pytest
 from tenantry import calls, drift, onboarding
 from tenantry.errors import InvalidResponse, SystemRefused, SystemUnavailable, TenantryError
 from tenantry.systems.kubernetes import client as kubernetes_client
+from tenantry.walk import observe_owners
 from tests.support.harness import SHOP, Bench, FaultySandbox, connections
 from tests.support.listener import Listener
 
@@ -103,7 +104,7 @@ def test_a_write_that_something_else_answers_is_not_done(
     with rich.process() as systems:
         assert systems.not_applied(rich.teams) == rich.teams
         assert onboarding.onboard(systems, rich.team()).error is None
-        assert systems.plan(rich.team(), systems.observe(rich.teams)).is_empty
+        assert systems.plan(rich.team(), observe_owners(systems.team_adapters, rich.teams)).is_empty
 
 
 def test_an_empty_answer_of_something_else_is_not_harbors(rich: Bench) -> None:

@@ -19,6 +19,7 @@ from tenantry.sandbox import Sandbox
 from tenantry.systems.holders import Holders
 from tenantry.systems.kubernetes.namespaces import HOSTS
 from tenantry.systems.systems import Systems
+from tenantry.walk import observe_owners
 from tests.support.harness import ADOPTING, Bench, actions, connections, ids
 from tests.support.narrowing import present
 from tests.support.rotation_harness import order
@@ -127,7 +128,7 @@ def test_the_second_platform_on_a_harbor_is_refused_with_both_names(
     team = systems.state.teams["shop"]
     before = fields_of(bench)
 
-    plan = systems.plan(team, observed := systems.observe([team]))
+    plan = systems.plan(team, observed := observe_owners(systems.team_adapters, [team]))
     systems.apply(plan, observed)
 
     reasons = {str(refusal.id): refusal.reason for refusal in plan.refusals}
@@ -136,7 +137,7 @@ def test_the_second_platform_on_a_harbor_is_refused_with_both_names(
         assert "belongs to platform 'first' (team 'shop')" in reason
         assert "this is platform 'second' ('Second')" in reason
     assert fields_of(bench) == before
-    again = systems.plan(team, systems.observe([team]))
+    again = systems.plan(team, observe_owners(systems.team_adapters, [team]))
     assert ids(again.refusals) == ids(plan.refusals)
     assert bench.plan().is_empty
 
@@ -185,7 +186,7 @@ def test_adoption_does_not_take_objects_of_another_platform(second: tuple[Bench,
     _, systems = second
     team = systems.state.teams["shop"].model_copy(update={"adopt": adopt_all("yes")})
 
-    plan = systems.plan(team, systems.observe([team]))
+    plan = systems.plan(team, observe_owners(systems.team_adapters, [team]))
 
     assert "harbor/project/team-shop" in ids(plan.refusals)
     assert "adopt" not in actions(plan).values()

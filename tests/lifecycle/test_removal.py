@@ -22,6 +22,7 @@ from tenantry.errors import NotOurs
 from tenantry.locks import NoLock
 from tenantry.outcomes import Outcome
 from tenantry.systems.kubernetes.record import RECORD
+from tenantry.walk import observe_owners
 from tests.drift.extras import provider
 from tests.support.crash import Driver
 from tests.support.harness import Bench, Data, granted
@@ -538,6 +539,6 @@ def test_a_record_that_was_changed_by_hand_is_written_again_as_it_was(
 
 def test_the_content_of_a_secret_that_is_no_longer_declared_is_not_observed(shop: Bench) -> None:
     shop.declare(without(("oidc_clients",)), platform=PLATFORM)
-    observed = shop.systems.observe([shop.team()])
+    observed = observe_owners(shop.systems.team_adapters, [shop.team()])
     (left,) = (live for id, live in observed.live.items() if id.key == "team-shop/oidc-web")
     assert set(left.fields) == {"metadata", "type"}

@@ -35,6 +35,7 @@ from tenantry.migration.options import Options as MigrationOptions
 from tenantry.outcomes import Outcome
 from tenantry.plan import Plan
 from tenantry.systems.systems import Systems
+from tenantry.walk import observe_owners
 from tests.drift.watch import remediate
 from tests.real.fixtures import Keycloak
 from tests.real.issuer_lab import IssuerLab
@@ -155,7 +156,7 @@ class Platform:
         """Change some objects of each team by hand."""
         with self.process() as systems:
             for name, row in systems.harbor.projects(
-                [team.project for team in self.teams], systems.observe([])
+                [team.project for team in self.teams], observe_owners(systems.team_adapters, [])
             ).items():
                 path = f"/projects/{row['project_id']}"
                 systems.harbor_client.put(path, {"metadata": {"public": "true"}})

@@ -24,6 +24,7 @@ from tenantry.outcomes import Outcome
 from tenantry.plan import Plan
 from tenantry.sandbox import Sandbox
 from tenantry.systems.systems import Systems
+from tenantry.walk import observe_owners
 from tests.docs.test_docs import fences, read
 from tests.real.conftest import Cluster
 from tests.real.servers.apiserver import connect
@@ -239,7 +240,7 @@ class ClusterOfOurs:
     def plan(self, account: ClusterAccount, **team: Any) -> Plan:
         with self.systems(account, **team) as systems:
             only = systems.state.teams[self.team]
-            return systems.plan(only, systems.observe([only]))
+            return systems.plan(only, observe_owners(systems.team_adapters, [only]))
 
     # Accounts of tenants and of others
 

@@ -23,6 +23,7 @@ from tenantry.plan import Plan
 from tenantry.rotation import Outcome, RotationRequest, rotate
 from tenantry.sandbox import Sandbox
 from tenantry.systems.systems import Systems
+from tenantry.walk import observe_owners
 from tests.real.servers.given import remove_from_harbor
 from tests.support.addresses import GivenHarbor
 from tests.support.harness import connections, granted, prepare, write
@@ -119,7 +120,7 @@ class Site:
     def plan(self) -> Plan:
         with self.systems() as systems:
             team = self.team(systems)
-            return systems.plan(team, systems.observe([team]))
+            return systems.plan(team, observe_owners(systems.team_adapters, [team]))
 
     def rotate(self, **later: float) -> Outcome:
         self.now += timedelta(**later)

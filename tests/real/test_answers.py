@@ -23,6 +23,7 @@ from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.kubernetes import client as kubernetes_client
 from tenantry.systems.kubernetes.client import KubernetesClient
 from tenantry.systems.systems import Systems
+from tenantry.walk import observe_owners
 from tests.isolation.test_answers import LOGIN_PAGE
 from tests.real.conftest import Cluster, Keycloak
 from tests.real.proxy import Answer, Proxy
@@ -88,7 +89,7 @@ class Lab:
         """Return whether the team is marked as applied and its plan is empty."""
         with Systems(self._connections(), self.state, clock=self.sandbox.clock.now) as systems:
             teams = list(systems.state.teams.values())
-            plan = systems.plan(teams[0], systems.observe(teams))
+            plan = systems.plan(teams[0], observe_owners(systems.team_adapters, teams))
             return plan.is_empty and systems.not_applied(teams) == []
 
     def _connections(self) -> Connections:

@@ -12,6 +12,7 @@ from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAc
 from tenantry.declared import load
 from tenantry.sandbox import Sandbox
 from tenantry.systems.systems import Systems
+from tenantry.walk import observe_owners
 from tests.real.conftest import Keycloak
 from tests.real.servers import browser
 from tests.real.test_servers import QUICK_PASSWORDS, connected, unique, with_user
@@ -95,7 +96,7 @@ class Lab:
         state = load(write(folder, {"name": "demo"}, platform=platform))
         with Systems(connections, state) as systems:
             teams = list(state.teams.values())
-            observed = systems.observe(teams)
+            observed = observe_owners(systems.team_adapters, teams)
             for team in teams:
                 systems.apply(systems.plan(team, observed), observed)
 

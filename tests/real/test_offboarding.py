@@ -18,6 +18,7 @@ from tenantry.connections import Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import Team, load
 from tenantry.sandbox import Sandbox
 from tenantry.systems.systems import Systems
+from tenantry.walk import observe_owners
 from tests.conformance.conftest import QUICK
 from tests.real.conftest import Cluster, Keycloak
 from tests.sandbox.calls import Caller
@@ -165,7 +166,7 @@ def test_a_team_is_revoked_restored_and_removed(lab: Lab) -> None:
         onboarding.onboard(systems, lab.team(systems))
     with lab.systems() as systems:
         team = lab.team(systems)
-        observed = systems.observe([team])
+        observed = observe_owners(systems.team_adapters, [team])
         assert systems.plan(team, observed).is_empty
     assert secret(core, "harbor-pull", lab.project) == pull
     assert secret(core, "oidc-web", lab.project) == client

@@ -21,6 +21,7 @@ from tenantry.connections import Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import load
 from tenantry.sandbox import Sandbox
 from tenantry.systems.systems import Systems
+from tenantry.walk import observe_owners
 from tests.real.conftest import Cluster, Keycloak
 from tests.real.servers import browser
 from tests.real.test_servers import connected
@@ -368,10 +369,10 @@ def test_a_keycloak_under_a_path_works(
     with Systems(connections, load(declared)) as systems:
         systems.check()
         teams = list(systems.state.teams.values())
-        observed = systems.observe(teams)
+        observed = observe_owners(systems.team_adapters, teams)
         for team in teams:
             systems.apply(systems.plan(team, observed), observed, ["Keycloak"])
-        again = systems.observe(teams)
+        again = observe_owners(systems.team_adapters, teams)
         left = [systems.plan(team, again).in_stage("Keycloak") for team in teams]
         issuer = systems.keycloak_client.issuer
 

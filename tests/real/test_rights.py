@@ -21,6 +21,7 @@ from tenantry.outcomes import Outcome
 from tenantry.rotation import RotationRequest, rotate
 from tenantry.sandbox import Sandbox
 from tenantry.systems.kubernetes.client import KINDS, KubernetesClient
+from tenantry.walk import observe_owners
 from tests.drift.watch import remediate
 from tests.real.conftest import Cluster
 from tests.real.rights_lab import (
@@ -192,7 +193,9 @@ class Walk:
 
     def check_platform(self, account: ClusterAccount) -> None:
         with self.ours.systems(account, self.platform(whole=True), **self.rich()) as systems:
-            systems.plan_platform(systems.observe_platform())
+            systems.plan_platform(
+                observe_owners(systems.platform_adapters, [systems.state.platform])
+            )
             refuse_unreadable(checks.check_all(systems))
 
     def migrate(self, account: ClusterAccount) -> None:

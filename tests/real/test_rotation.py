@@ -25,6 +25,7 @@ from tenantry.plan import Plan
 from tenantry.rotation import Outcome, RotationRequest, rotate
 from tenantry.sandbox import Sandbox
 from tenantry.systems.systems import Systems
+from tenantry.walk import observe_owners
 from tests.real.conftest import Cluster
 from tests.real.servers import prerequisites
 from tests.real.servers.apiserver import connect
@@ -118,7 +119,7 @@ def test_a_credential_is_rotated_in_place_under_pulls_of_a_real_client(real: Rea
     real.run()
     assert real.pulls(real.authfile())
     assert not real.pulls(kept)
-    observed = real.systems.observe([real.team])
+    observed = observe_owners(real.systems.team_adapters, [real.team])
     assert real.systems.plan(real.team, observed) == Plan(real.team.name)
 
 

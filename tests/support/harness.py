@@ -25,6 +25,7 @@ from tenantry.resources import Id, Observed
 from tenantry.sandbox import Sandbox
 from tenantry.sandbox.keycloak.builtin import new_realm
 from tenantry.systems.systems import Systems
+from tenantry.walk import observe_owners
 from tests.support.crash import Snapshot
 
 Data = Mapping[str, Any]
@@ -210,7 +211,7 @@ class Bench:
 
     def observe(self, name: str | None = None) -> Observed:
         """Return the observed resources of a team."""
-        return self.systems.observe([self.team(name)])
+        return observe_owners(self.systems.team_adapters, [self.team(name)])
 
     def plan(self, name: str | None = None) -> Plan:
         """Return the plan of a team."""

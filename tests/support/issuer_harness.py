@@ -16,6 +16,7 @@ from tenantry.migration.snapshot import Identity
 from tenantry.sandbox.harbor.users import sign_in
 from tenantry.sandbox.keycloak.builtin import new_realm
 from tenantry.sandbox.keycloak.state import User, new_id
+from tenantry.walk import observe_owners
 from tests.real.servers import browser
 from tests.support.harness import REALM, Bench, Data
 from tests.support.migration_harness import give_harbor_rights, harbor_rights, harbor_user
@@ -57,7 +58,7 @@ class IssuerBench:
         """Configure the platform as declared, and return what was refused, with the reasons."""
         self.bench.state = declared.load(self.bench.folder)
         with self.bench.process() as systems:
-            observed = systems.observe_platform()
+            observed = observe_owners(systems.platform_adapters, [systems.state.platform])
             plan = systems.plan_platform(observed)
             systems.apply(plan, observed)
         return [f"{refusal.id}: {refusal.reason}" for refusal in plan.refusals]

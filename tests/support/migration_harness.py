@@ -22,6 +22,7 @@ from tenantry.sandbox.harbor.users import sign_in
 from tenantry.sandbox.keycloak.builtin import new_realm
 from tenantry.sandbox.keycloak.state import User, new_id
 from tenantry.systems.systems import Systems
+from tenantry.walk import observe_owners
 from tests.support.harness import REALM, Bench, Data
 from tests.support.migration_store import begin
 
@@ -147,7 +148,7 @@ class MigrationBench:
         """Configure the platform as declared, and return the changed resources."""
         self.bench.state = declared.load(self.bench.folder)
         with self.bench.process() as systems:
-            observed = systems.observe_platform()
+            observed = observe_owners(systems.platform_adapters, [systems.state.platform])
             plan = systems.plan_platform(observed)
             systems.apply(plan, observed)
         return [str(change.id) for change in plan.changes]

@@ -13,6 +13,7 @@ from tenantry.systems.credentials.pairs import ROBOT
 from tenantry.systems.credentials.places import places
 from tenantry.systems.harbor.robots import robot_id
 from tenantry.systems.systems import Systems
+from tenantry.walk import observe_owners
 from tests.sandbox.calls import Caller
 from tests.support.harness import Bench, Data, granted
 from tests.support.images import image, push
@@ -148,7 +149,7 @@ def pairs_are_in_order(bench: Bench) -> None:
     """Assert that all Secrets of a pair hold one working credential, and that no robot is extra."""
     found = logins(bench)
     assert all_work(bench, found)
-    observed = bench.systems.observe(bench.teams)
+    observed = observe_owners(bench.systems.team_adapters, bench.teams)
     for team in bench.teams:
         for purpose in team.active_robots:
             own = places(team, purpose)

@@ -16,6 +16,7 @@ from tenantry.rotation import Outcome as Rotated
 from tenantry.rotation import rotate
 from tenantry.systems.settle import connect
 from tenantry.systems.systems import Systems
+from tenantry.walk import observe_owners
 from tenantry.welcome import guide
 from tests.support.existing_names import ALLOWS, NAMES
 from tests.support.existing_names import SHOP as NAMED
@@ -80,7 +81,7 @@ def bare(begin: Callable[[Prepare], Bench]) -> Bench:
 
 def findings(bench: Bench) -> list[Finding]:
     with bench.process(extras=True) as systems:
-        observed = systems.observe(bench.teams)
+        observed = observe_owners(systems.team_adapters, bench.teams)
         return list(drift.detect(systems, bench.teams, observed).report.findings)
 
 

@@ -14,6 +14,7 @@ from tenantry.sandbox.harbor import SimulatedHarbor
 from tenantry.sandbox.harbor.model import Group, Project
 from tenantry.systems.harbor.client import HarborClient
 from tenantry.systems.health import check_harbor
+from tenantry.walk import observe_owners
 from tests.support.harness import (
     ADOPTING,
     SHOP,
@@ -423,7 +424,7 @@ def test_more_than_a_page_of_projects_is_read(bench: Bench) -> None:
         bench.systems.harbor_client.post("/projects", body)
     for team in bench.teams:
         bench.onboard(team.name)
-    seen = bench.systems.observe(bench.teams)
+    seen = observe_owners(bench.systems.team_adapters, bench.teams)
     assert all(bench.systems.plan(team, seen) == Plan(team.name) for team in bench.teams)
 
 
@@ -514,7 +515,7 @@ def test_a_dead_session_costs_one_login_however_many_threads_find_it(bench: Benc
         bench.onboard(team.name)
     bench.sandbox.requests.reset()
     kill_sessions(bench.sandbox.harbor)
-    seen = bench.systems.observe(bench.teams)
+    seen = observe_owners(bench.systems.team_adapters, bench.teams)
     assert all(bench.systems.plan(team, seen) == Plan(team.name) for team in bench.teams)
     logins = [each for each in bench.sandbox.requests.log if each.target == "/c/login"]
     assert len(logins) == 1

@@ -11,6 +11,7 @@ from tenantry.errors import ChangedMeanwhile, SystemRefused, SystemUnavailable
 from tenantry.plan import Plan
 from tenantry.sandbox.keycloak.state import Group, Realm, new_id
 from tenantry.systems.keycloak.client import KeycloakClient
+from tenantry.walk import observe_owners
 from tests.support.harness import (
     ADOPTING,
     PLATFORM,
@@ -142,7 +143,7 @@ def test_groups_are_kept_under_the_declared_parent(teams: int, bench: Bench) -> 
     assert own.members == [ann.id]
     assert group(bench).attributes == {}
     assert realm(bench).child_count(parent.id) == teams
-    seen = bench.systems.observe(bench.teams)
+    seen = observe_owners(bench.systems.team_adapters, bench.teams)
     assert all(bench.systems.plan(team, seen) == Plan(team.name) for team in bench.teams)
 
 
@@ -403,7 +404,7 @@ def test_more_than_a_page_of_groups_and_clients_is_read(bench: Bench) -> None:
     for team in bench.teams:
         bench.onboard(team.name)
     bench.sandbox.requests.reset()
-    seen = bench.systems.observe(bench.teams)
+    seen = observe_owners(bench.systems.team_adapters, bench.teams)
     assert all(bench.systems.plan(team, seen) == Plan(team.name) for team in bench.teams)
     asked = [each.target.split("?")[0] for each in bench.sandbox.requests.log]
     assert asked.count(f"/admin/realms/{REALM}/groups") == 2

@@ -13,6 +13,7 @@ from tenantry.connections import Cluster
 from tenantry.errors import SystemRefused, SystemUnavailable
 from tenantry.plan import Plan
 from tenantry.systems.kubernetes.client import KubernetesClient
+from tenantry.walk import observe_owners
 from tests.support.harness import ADOPTING, SHOP, Bench, Data, Prepare, actions, found, ids
 
 TEAM: Data = {
@@ -568,10 +569,10 @@ def test_more_than_a_page_of_objects_is_read(bench: Bench) -> None:
     for number in range(520):
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"aaa-{number:03}"}}
         bench.sandbox.kubernetes.put(body)
-    seen = bench.systems.observe(bench.teams)
+    seen = observe_owners(bench.systems.team_adapters, bench.teams)
     for team in bench.teams:
         bench.systems.apply(bench.systems.plan(team, seen), seen)
-    seen = bench.systems.observe(bench.teams)
+    seen = observe_owners(bench.systems.team_adapters, bench.teams)
     assert all(bench.systems.plan(team, seen) == Plan(team.name) for team in bench.teams)
 
 

@@ -7,6 +7,7 @@ import pytest
 from tenantry.errors import TenantryError
 from tenantry.onboarding import configure, plan_platform
 from tenantry.plan import Plan
+from tenantry.walk import observe_owners
 from tests.support.harness import SHOP, Bench, found, ids
 
 pytestmark = pytest.mark.demand("platform", "all tests of configuring the platform on the sandbox")
@@ -297,7 +298,7 @@ def test_a_service_that_is_deleted_before_the_write_is_not_created_again(harbors
     service(harbors, "harbor-redis", x=6379)
     protocols = {"harbor-redis": {6379: "tcp"}}
     declare(harbors, {"harbor": {**MESH["harbor"], "app_protocols": protocols}})
-    observed = harbors.systems.observe_platform()
+    observed = observe_owners(harbors.systems.platform_adapters, [harbors.systems.state.platform])
     planned = harbors.systems.plan_platform(observed)
     harbors.sandbox.kubernetes.delete("Service", "harbor-redis", "harbor")
 

@@ -21,7 +21,7 @@ from tenantry.plan import Change, Plan
 from tenantry.resources import Observed
 from tenantry.sandbox import Sandbox
 from tenantry.systems.harbor.kinds import PROJECT
-from tenantry.walk import apply_stages
+from tenantry.walk import apply_stages, observe_owners
 from tests.support.harness import PLATFORM, REALM, SHOP, Bench, Data, actions, ids
 from tests.support.narrowing import present
 
@@ -251,7 +251,7 @@ def test_each_further_declared_resource_costs_an_exact_number_of_calls(
 
 def onboard_all(bench: Bench) -> list[Outcome]:
     """Onboard all teams with one observation, as a batch does."""
-    seen = bench.systems.observe(bench.teams)
+    seen = observe_owners(bench.systems.team_adapters, bench.teams)
     plans = plan_all(bench.systems, bench.teams, seen)
     return [apply_plan(bench, outcome, seen) for outcome in plans]
 
@@ -401,7 +401,7 @@ def test_twenty_teams_with_a_new_group_in_common_are_onboarded_by_sixteen_thread
 ) -> None:
     platform = {**PLATFORM, "defaults": {"harbor": {"groups": {"all-teams-admin": "projectAdmin"}}}}
     bench.declare(*many(20), platform=platform)
-    seen = bench.systems.observe(bench.teams)
+    seen = observe_owners(bench.systems.team_adapters, bench.teams)
     planned = {each.team: each for each in plan_all(bench.systems, bench.teams, seen)}
 
     def work(team: Team) -> None:

@@ -10,6 +10,7 @@ from tenantry import calls, checks, drift, onboarding
 from tenantry.errors import SystemUnavailable
 from tenantry.marks import MANAGED_BY
 from tenantry.systems.harbor import transport as harbor_transport
+from tenantry.walk import observe_owners
 from tests.drift.test_crash import driver as remediated
 from tests.drift.watch import Watched
 from tests.support.crash import Driver
@@ -115,7 +116,7 @@ def test_a_run_that_begins_before_the_outage_renews_nothing(teams: Bench) -> Non
     shop = next(r for r in robots(teams).values() if r.name == "pull-a")
     shop.secret_hash = "0" * 64
     with teams.process() as systems:
-        seen = systems.observe(teams.teams)
+        seen = observe_owners(systems.team_adapters, teams.teams)
         plan = systems.plan(teams.team("shop"), seen)
         assert plan.changes
         teams.sandbox.requests.reset()
@@ -135,7 +136,7 @@ def test_no_secret_is_renewed_after_harbor_was_down_during_the_observation(bench
     secret["metadata"]["annotations"]["tenantry.io/robot"] = "another"
     bench.sandbox.kubernetes.put(secret)
     with bench.process() as systems, no_delays():
-        systems.plan(bench.team("shop"), systems.observe(bench.teams))
+        systems.plan(bench.team("shop"), observe_owners(systems.team_adapters, bench.teams))
         bench.sandbox.controls.take_down("core")
         seen = drift.observe(systems, bench.teams, drift.SYSTEMS)
         bench.sandbox.controls.take_down()

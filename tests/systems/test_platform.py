@@ -15,6 +15,7 @@ from tenantry.resources import Resource
 from tenantry.sandbox.harbor import users
 from tenantry.sandbox.keycloak.builtin import new_realm
 from tenantry.systems.keycloak.harbors_client import secret_of
+from tenantry.walk import observe_owners
 from tests.real.servers import browser
 from tests.support.crash import Snapshot
 from tests.support.harness import SHOP, Bench, Prepare, actions, found, ids
@@ -375,7 +376,9 @@ def test_a_read_only_configuration_is_reported_and_not_fought(bench: Bench) -> N
 
 def desired_of_harbor(bench: Bench) -> list[Resource]:
     systems = bench.systems
-    return systems.harbor_platform.desired(systems.state.platform, systems.observe_platform())
+    return systems.harbor_platform.desired(
+        systems.state.platform, observe_owners(systems.platform_adapters, [systems.state.platform])
+    )
 
 
 def test_a_setting_that_this_harbor_has_not_is_named(bench: Bench) -> None:

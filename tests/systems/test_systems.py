@@ -18,6 +18,7 @@ from tenantry.systems.kubernetes.client import KubernetesClient
 from tenantry.systems.kubernetes.clusters import Clusters
 from tenantry.systems.kubernetes.kinds import NAMESPACE
 from tenantry.systems.systems import Systems
+from tenantry.walk import observe_owners
 from tests.support.harness import SHOP, Bench, FaultySandbox, connections
 from tests.systems.test_platform import whole as declare_platform
 
@@ -125,7 +126,10 @@ def _state(value: Any, depth: int = 4) -> Any:
 def test_computing_what_is_desired_changes_no_adapter(bench: Bench) -> None:
     bench.declare(SHOP, platform=declare_platform(bench))
     systems, team = bench.systems, bench.team()
-    seen, platform = systems.observe([team]), systems.observe_platform()
+    seen, platform = (
+        observe_owners(systems.team_adapters, [team]),
+        observe_owners(systems.platform_adapters, [systems.state.platform]),
+    )
     cases: list[tuple[Any, Any, Observed]] = [
         *((each, team, seen) for each in systems.team_adapters),
         *((each, systems.state.platform, platform) for each in systems.platform_adapters),
