@@ -186,6 +186,7 @@ def test_an_own_deployment_that_cannot_be_updated_does_not_stop_the_others(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 def test_deployments_after_the_first_page_are_updated_and_deleted_too(
     platform: LocalPlatform,
 ) -> None:
