@@ -132,7 +132,9 @@ def test_the_report_has_the_lines_that_the_file_of_declared_teams_lacks(
     bench.folder = folder
     bench.state = declared.read(folder)
     with bench.process() as systems:
-        plan = systems.plan_platform(systems.observe_platform())
+        plan = systems.plan_platform(
+            observe_owners(systems.platform_adapters, [systems.state.platform])
+        )
     changed = {str(each.id): each for each in plan.changes if not each.writes_only_marks}
     assert list(changed) == ["harbor/configuration/settings"], "the banner of the file"
 

@@ -11,6 +11,7 @@ import pytest
 
 from tenantry import drift
 from tenantry.errors import NotOurs
+from tenantry.walk import observe_owners
 from tests.drift.watch import remediate
 from tests.isolation.snapshot import everything
 from tests.support.existing_names import ALLOWS, NAMES, SHOP
@@ -122,7 +123,7 @@ def test_a_secret_of_a_client_gets_a_copy_under_another_name(bench: Bench, how: 
     assert bench.secret(new, "legacy-shop") == old
     assert bench.secret("web-login", "legacy-shop") == old
     with bench.process(extras=True) as systems:
-        observed = systems.observe(bench.teams)
+        observed = observe_owners(systems.team_adapters, bench.teams)
         report = drift.detect(systems, bench.teams, observed).report
     assert [each.resource.key for each in report.findings] == ["legacy-shop/web-login"]
 
