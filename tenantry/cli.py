@@ -78,7 +78,12 @@ def init(
 
 
 @app.command()
-def validate(folder: Folder) -> None:
+def validate(
+    folder: Folder,
+    format: Annotated[
+        Literal["text", "json", "sarif"], typer.Option(help="The format of the faults.")
+    ] = "text",
+) -> None:
     """Validate the declared state and list all faults.
 
     Warnings list values that a later release will reject.
@@ -87,7 +92,7 @@ def validate(folder: Folder) -> None:
     """
     from tenantry.commands import validate as command
 
-    command.run(folder)
+    raise typer.Exit(command.run(folder, format))
 
 
 @app.command()
@@ -430,10 +435,18 @@ def sandbox(
     realistic: Annotated[
         bool, typer.Option("--realistic", help="Simulate the response times of a real Harbor.")
     ] = False,
+    print_env: Annotated[
+        bool,
+        typer.Option(
+            "--print-env", help="Print the environment variables of the other commands instead."
+        ),
+    ] = False,
 ) -> None:
     """Run a simulated Harbor, Keycloak and Kubernetes API on loopback ports until Ctrl-C.
 
     The first line of the output is a JSON object with the addresses and credentials.
+
+    Exit status: 0 stopped, 1 the extra 'sandbox' is missing.
     """
     try:
         from tenantry.sandbox import serve  # only this command needs the server libraries
@@ -445,7 +458,7 @@ def sandbox(
             "with its extra 'sandbox': 'uv sync --extra sandbox' or pip install '.[sandbox]' in a "
             "checkout."
         ) from None
-    serve(state, realistic=realistic)
+    serve(state, realistic=realistic, print_env=print_env)
 
 
 def _complain(text: str) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -259,15 +260,44 @@ class Sandbox:
 
 
 def serve(
-    state: Path | None = None, ports: tuple[int, int, int] = (0, 0, 0), realistic: bool = False
+    state: Path | None = None,
+    ports: tuple[int, int, int] = (0, 0, 0),
+    *,
+    realistic: bool = False,
+    print_env: bool = False,
 ) -> None:
-    """Serve until SIGINT or SIGTERM, and print the addresses as JSON in the first line."""
+    """Serve until SIGINT or SIGTERM, and print the addresses first.
+
+    Args:
+        state: the folder of the state; in memory if it is None.
+        ports: the ports of Harbor, Keycloak and Kubernetes; free ones where they are 0.
+        realistic: simulate the response times of a real Harbor.
+        print_env: print the variables of the command line, as lines for a shell, instead of JSON in
+            one line.
+    """
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     with Sandbox(state, ports, realistic=realistic) as sandbox:
-        print(json.dumps(sandbox.addresses()), flush=True)
+        if print_env:
+            print(_exports(sandbox.addresses()), flush=True)
+        else:
+            print(json.dumps(sandbox.addresses()), flush=True)
         stopped.wait()
+
+
+def _exports(addresses: dict[str, dict[str, str]]) -> str:
+    """Return the lines of a shell that connect the command line with the sandbox."""
+    keys = {
+        "harbor": ("url", "username", "password"),
+        "keycloak": ("url", "username", "password"),
+        "kubernetes": ("kubeconfig",),
+    }
+    return "\n".join(
+        f"export TENANTRY_{system.upper()}_{key.upper()}={shlex.quote(addresses[system][key])}"
+        for system, known in keys.items()
+        for key in known
+    )
 
 
 def _harbor_template(scope: Scope) -> str:

