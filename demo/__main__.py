@@ -5,6 +5,7 @@ make demo ARGS=--once       ends after the summary
 """
 
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -21,10 +22,13 @@ from tenantry import explain, onboarding
 from tenantry.connections import Connections
 from tenantry.declared import Team, files, load
 from tenantry.errors import TenantryError
+from tenantry.files import write_private
 from tenantry.systems.systems import Systems
 from tenantry.walk import observe_owners
 
 EXAMPLE = ROOT / "deployments" / "example"
+ENVIRONMENT = ROOT / ".demo" / "env.sh"
+"""The variables for a shell that uses the demo, as long as it runs."""
 console = Console()
 
 
@@ -45,6 +49,7 @@ def main(once: bool) -> int:
             _deploy(addresses)
             in_sync = _print_inventory(addresses, declared)
             _print_addresses(platform, addresses, declared)
+            _write_environment(platform, addresses, declared)
             has_errors = _print_errors(platform)
             if not once:
                 console.print("\nEverything runs until you press Ctrl-C.")
@@ -58,6 +63,7 @@ def main(once: bool) -> int:
         console.print(f"[red]The demo stopped:[/] {error}")
         return 1
     finally:
+        ENVIRONMENT.unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -160,6 +166,22 @@ def _print_addresses(platform: LocalPlatform, addresses: dict[str, Any], declare
         f"{'Kubernetes':<17} export KUBECONFIG={kubeconfig}", highlight=False, soft_wrap=True
     )
     console.print(f"{'Declared state':<17} {declared}", highlight=False, soft_wrap=True)
+
+
+def _write_environment(platform: LocalPlatform, addresses: dict[str, Any], declared: Path) -> None:
+    """Write the variables that `prefect` and `tenantry` need in another terminal."""
+    variables = {
+        "PREFECT_API_URL": f"{platform.url}/api",
+        "TENANTRY_KUBERNETES_KUBECONFIG": addresses["kubernetes"]["kubeconfig"],
+        "KUBECONFIG": addresses["kubernetes"]["kubeconfig"],
+        "DECLARED_STATE": str(declared),
+    }
+    for system in ("harbor", "keycloak"):
+        for name in ("url", "username", "password"):
+            variables[f"TENANTRY_{system}_{name}".upper()] = addresses[system][name]
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    write_private(ENVIRONMENT, "\n".join([*lines, ""]).encode())
+    console.print(f"{'In a shell':<17} . {ENVIRONMENT.relative_to(ROOT)}", highlight=False)
 
 
 def _stop(number: int, frame: object) -> None:

@@ -285,7 +285,7 @@ class LocalPlatform:
         lines: list[dict[str, Any]] = self.call("POST", "logs/filter", body)
         return lines
 
-    def wait_for_run(self, id: str, seconds: float = 120, every: float = 0.3) -> dict[str, Any]:
+    def wait_for_run(self, id: str, seconds: float = 300, every: float = 0.3) -> dict[str, Any]:
         """Wait until a run has ended, and return it. Its state is read `every` so many seconds."""
         deadline = time.monotonic() + seconds
         while True:

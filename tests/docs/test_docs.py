@@ -1,5 +1,6 @@
 """The documentation matches the code."""
 
+import ast
 import re
 import shlex
 import tomllib
@@ -15,7 +16,7 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 import blocks
-from tasks import step
+from tasks import batches, step
 from tenantry import calls
 from tenantry.cli import app
 from tenantry.contexts import read_file
@@ -308,7 +309,7 @@ def test_the_renamed_parameters_of_the_changelog_exist() -> None:
 def test_the_make_targets_of_the_pages_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE))
     for page in PAGES:
-        text = "".join(re.findall(r"`make [^`]+`|^make \w.*$", page.read_text(), re.MULTILINE))
+        text = "\n".join(re.findall(r"`make [^`]+`|^make \w.*$", page.read_text(), re.MULTILINE))
         assert set(re.findall(r"make ([a-z]+(?:-[a-z]+)*)(?![a-z…-])", text)) <= targets, page.name
 
 
@@ -326,3 +327,48 @@ def test_the_variables_that_give_the_tests_systems_are_documented() -> None:
         for field in account.model_fields
     }
     assert documented == known | {"TENANTRY_TEST_KUBECONFIG"}
+
+
+# Troubleshooting and sizing
+
+
+def code_texts() -> list[str]:
+    """Return the texts in the product's code, with a gap for each inserted value."""
+    found = []
+    for folder in ("tenantry", "tasks", "flows", "blocks"):
+        for source in sorted((ROOT / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.JoinedStr):
+                    parts = (getattr(part, "value", None) for part in node.values)
+                    found.append("".join(p if isinstance(p, str) else "…" for p in parts))
+                elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    found.append(re.sub(r"%\.?\d*[sdf]", "…", node.value))
+    return found
+
+
+def test_each_message_of_the_troubleshooting_page_is_the_codes() -> None:
+    page = read("docs/troubleshooting.md")
+    tables = [part.partition("\n\n")[0] for part in page.split("| message |")[1:]]
+    messages = [
+        name for table in tables for name in re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
+    ]
+    messages += re.findall(r"logs `([^`]+)`", page)
+    texts = code_texts()
+
+    assert len(messages) > 10
+    for message in messages:
+        parts = [re.escape(part) for part in message.split("…")]
+        pattern = re.compile(".*".join(parts), re.DOTALL)
+        assert any(pattern.search(text) for text in texts), f"the code has no message {message!r}"
+
+
+def test_the_limits_of_the_sizing_page_are_the_codes() -> None:
+    rows = re.findall(r"^\| [^|]+ \| (\d+) \| `([\w.]+)`", read("docs/sizing.md"), re.MULTILINE)
+    limits = {name: int(value) for value, name in rows}
+
+    assert limits == {
+        "MAX_CONCURRENT_CALLS": calls.MAX_CONCURRENT_CALLS,
+        "SHARD": batches.SHARD,
+        "SHARDS_AT_ONCE": batches.SHARDS_AT_ONCE,
+        "rotation.most_per_run": Platform().rotation.most_per_run,
+    }

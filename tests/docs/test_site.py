@@ -29,18 +29,23 @@ def build(folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """Return a copy of the tracked and new files."""
+def copy_of_checkout(folder: Path) -> Path:
+    """Copy the tracked and new files, with their times, and return the folder of the copy."""
     listed = subprocess.check_output(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, text=True
     )
     for name in filter(None, listed.split("\0")):
-        if (ROOT / name).exists() and not name.startswith("tests/conformance/recordings/"):
-            target = tmp_path / "checkout" / name
+        if (ROOT / name).exists() and not name.startswith("tests/"):
+            target = folder / "checkout" / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, target)
-    return tmp_path / "checkout"
+            shutil.copy2(ROOT / name, target)
+    return folder / "checkout"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """Return a copy of the tracked and new files."""
+    return copy_of_checkout(tmp_path)
 
 
 @pytest.mark.demand("operate", "documentation: every page is in the navigation of the site")
