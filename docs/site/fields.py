@@ -4,15 +4,19 @@ from collections.abc import Iterable, Iterator
 
 from tenantry.declared.fields import Field, file
 
+_TEAM = ("defaults", "profiles")
+"""The fields of `platform.yaml` that have those of a team: they are listed for the team only."""
+_OF_TEAM = " It has the fields of a team file."
+
 
 def tables(name: str) -> Iterator[str]:
     """Return the fields of `platform` or `team`: a table of its own values, and one for each section."""
     fields = file(name).below
-    yield from _table(field for field in fields if not field.below)
-    for field in fields:
-        if field.below:
-            yield from ("", f"### `{field.path}`", "", _escaped(field.description), "")
-            yield from _table(field.walk())
+    sections = [field for field in fields if field.below and field.key not in _TEAM]
+    yield from _table(field for field in fields if field not in sections)
+    for field in sections:
+        yield from ("", f"### `{field.path}`", "", _escaped(field.description), "")
+        yield from _table(field.walk())
 
 
 def _table(fields: Iterable[Field]) -> Iterator[str]:
@@ -24,7 +28,7 @@ def _table(fields: Iterable[Field]) -> Iterator[str]:
             f"`{field.path}`",
             field.type,
             "required" if field.is_required else default,
-            _escaped(field.description),
+            _escaped(field.description) + _OF_TEAM * (field.key in _TEAM),
         )
         yield f"| {' | '.join(cells)} |".replace("|  |", "| |")
 
