@@ -12,7 +12,7 @@ _OF_TEAM = " It has the fields of a team file."
 def tables(name: str) -> Iterator[str]:
     """Return the fields of `platform` or `team`: a table of its own values, and one for each section."""
     fields = file(name).below
-    sections = [field for field in fields if field.below and field.key not in _TEAM]
+    sections = [field for field in fields if field.below and field.path not in _TEAM]
     yield from _table(field for field in fields if field not in sections)
     for field in sections:
         yield from ("", f"### `{field.path}`", "", _escaped(field.description), "")
@@ -28,7 +28,7 @@ def _table(fields: Iterable[Field]) -> Iterator[str]:
             f"`{field.path}`",
             field.type,
             "required" if field.is_required else default,
-            _escaped(field.description) + _OF_TEAM * (field.key in _TEAM),
+            _escaped(field.description) + _OF_TEAM * (field.path in _TEAM),
         )
         yield f"| {' | '.join(cells)} |".replace("|  |", "| |")
 
