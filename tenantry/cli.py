@@ -20,7 +20,6 @@ from tenantry.text import printed_lines
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Keep the tenants of a Kubernetes platform in sync with their declaration.",
 )
 
 Folder = Annotated[
@@ -47,6 +46,22 @@ WithoutLock = Annotated[
     ),
 ]
 Format = Literal["table", "json", "csv", "html", "sarif"]
+
+
+@app.callback()
+def options(
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print only errors, and data such as JSON.")
+    ] = False,
+    verbose: Annotated[
+        int, typer.Option("--verbose", "-v", count=True, help="Print more; -vv even more.")
+    ] = 0,
+) -> None:
+    """Keep the tenants of a Kubernetes platform in sync with their declaration."""
+    if quiet or verbose:
+        from tenantry.commands.output import set_volume
+
+        set_volume(quiet=quiet, verbose=verbose)
 
 
 @app.command()

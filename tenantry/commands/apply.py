@@ -1,13 +1,13 @@
 """The command `tenantry apply`."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from tenantry import declared, explain, onboarding
 from tenantry.commands.exit_status import FAILED, NOTHING_TO_DO
-from tenantry.commands.output import say, say_skipped
+from tenantry.commands.output import fail, give, say, say_skipped
+from tenantry.commands.tables import show
 from tenantry.commands.writing import Writer, in_shards, progress, run_shard
 from tenantry.contexts import connections
 from tenantry.declared import Team
@@ -17,7 +17,6 @@ from tenantry.plan import Plan, refuse
 from tenantry.resources import PLATFORM
 from tenantry.systems.settle import connect
 from tenantry.systems.systems import Systems
-from tenantry.terminal import Terminal
 from tenantry.text import json_text
 from tenantry.walk import Walk
 
@@ -64,11 +63,11 @@ def run(
             return FAILED
     outcomes = [_as_done(outcome) for outcome in [*outcomes, *faulty]]
     if as_json:
-        say(json_text(explain.document(outcomes)))
+        give(json_text(explain.document(outcomes)))
     elif any(outcome.done for outcome in outcomes) or any(outcome.error for outcome in outcomes):
         for outcome in outcomes:
             if outcome.error is not None:
-                say(f"{outcome.name}: {outcome.error}", err=True)
+                fail(f"{outcome.name}: {outcome.error}")
         say(explain.summary(outcomes, applied=True))
     failed = any(
         outcome.error or outcome.plan is None or outcome.plan.refusals for outcome in outcomes
@@ -97,8 +96,7 @@ class _Application:
         """Show plans. Only what was shown is applied."""
         self._shown |= _steps(outcomes)
         if not self._as_json:
-            width = None if sys.stdout.isatty() else 400
-            Terminal(width=width).print(explain.table(outcomes))
+            show(explain.table(outcomes))
 
     def apply(self, planned: Sequence[Outcome]) -> list[Outcome]:
         """Make the changes that were shown: those of the platform first, on which teams depend."""

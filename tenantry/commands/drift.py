@@ -1,6 +1,5 @@
 """The command `tenantry drift`."""
 
-import sys
 from pathlib import Path
 
 from rich.table import Table
@@ -8,8 +7,9 @@ from rich.text import Text
 
 from tenantry import declared
 from tenantry.commands.exit_status import FAILED
-from tenantry.commands.output import say, say_skipped
+from tenantry.commands.output import fail, say_skipped, warn
 from tenantry.commands.reports import Format, check_output, status, write
+from tenantry.commands.tables import show
 from tenantry.commands.writing import Writer, in_shards, progress, run_shard
 from tenantry.contexts import connections
 from tenantry.drift import SYSTEMS, SystemName
@@ -23,7 +23,6 @@ from tenantry.files import FolderStore
 from tenantry.outcomes import NotApproved
 from tenantry.systems.settle import connect
 from tenantry.systems.systems import Systems
-from tenantry.terminal import Terminal
 from tenantry.wording import count
 
 
@@ -95,7 +94,7 @@ def _remediate(
 
     def approve(remedy: Remedy) -> bool:
         # The report is the output; the changes are part of the question.
-        Terminal(stderr=True, width=None if sys.stderr.isatty() else 160).print(_table(remedy))
+        show(_table(remedy), width=160, err=True)
         if not writer.confirm(f"Make {count(len(remedy.changes), 'change')}?"):
             raise NotApproved("The drift was not remediated.")
         return True
@@ -139,10 +138,10 @@ def _remediate(
     )
     errors = [f"{each.name}: {each.error}" for each in result.teams if each.error]
     for line in filter(None, [*errors, str(result.error or ""), result.note]):
-        say(line, err=True)
+        fail(line)
     made = sum(len(each.done) for each in result.teams)
     if made:
-        say(f"{count(made, 'change')} made.", err=True)
+        warn(f"{count(made, 'change')} made.")
     return not errors and result.error is None
 
 

@@ -3,10 +3,9 @@
 from io import StringIO
 from typing import Any
 
-import typer
 from ruamel.yaml import YAML
 
-from tenantry.commands.output import say
+from tenantry.commands.output import give, say
 from tenantry.declared.fields import Field, file, find
 from tenantry.text import json_text
 
@@ -25,11 +24,11 @@ def run(path: str | None, *, as_json: bool) -> None:
     found = [(name, file(name)) for name in files] if path is None else [find(path)]
     if as_json:
         documents = [_document(name, field) for name, field in found]
-        say(json_text(documents if path is None else documents[0]))
+        give(json_text(documents if path is None else documents[0]))
         return
     for number, (name, field) in enumerate(found):
         if number:
-            typer.echo()
+            say("")
         _print(name, field, is_whole=path is not None)
 
 

@@ -1,17 +1,61 @@
-"""What all commands print."""
+"""What all commands print: data and errors always, everything for people unless they asked for quiet."""
+
+import logging
+import sys
 
 import typer
 
 from tenantry.declared.state import Declaration
 from tenantry.text import printed_lines
 
+_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
-def say(text: str, *, err: bool = False) -> None:
-    """Print lines of text, escaped for terminals and for CI logs."""
-    typer.echo(printed_lines(text), err=err)
+
+class _Volume:
+    is_quiet = False
+
+
+def set_volume(*, quiet: bool, verbose: int) -> None:
+    """Set how much the command prints.
+
+    Args:
+        quiet: print only errors, and what was asked for as data, such as JSON.
+        verbose: 1 logs what is done beside the output, and 2 also what helps to find a fault.
+    """
+    _Volume.is_quiet = quiet
+    level = logging.ERROR if quiet else _LEVELS[min(verbose, len(_LEVELS) - 1)]
+    logging.basicConfig(stream=sys.stderr, format="%(levelname)s: %(message)s", force=True)
+    logging.getLogger("tenantry").setLevel(level)
+
+
+def is_quiet() -> bool:
+    """Return whether only errors and data are printed."""
+    return _Volume.is_quiet
+
+
+def say(text: str) -> None:
+    """Print lines of text for people, escaped for terminals and for CI logs."""
+    if not is_quiet():
+        typer.echo(printed_lines(text))
+
+
+def warn(text: str) -> None:
+    """Print lines of text for people to the standard error."""
+    if not is_quiet():
+        typer.echo(printed_lines(text), err=True)
+
+
+def fail(text: str) -> None:
+    """Print an error."""
+    typer.echo(printed_lines(text), err=True)
+
+
+def give(text: str) -> None:
+    """Print what was asked for as data, also to those who want quiet."""
+    typer.echo(printed_lines(text))
 
 
 def say_skipped(state: Declaration, names: list[str] | None) -> None:
     """Print a line for each team that a command skips because it is being offboarded."""
     for sentence in state.skipped(names):
-        say(sentence, err=True)
+        warn(sentence)

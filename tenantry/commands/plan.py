@@ -1,15 +1,14 @@
 """The command `tenantry plan`."""
 
-import sys
 from pathlib import Path
 
 from tenantry import declared, explain, onboarding
 from tenantry.commands.exit_status import CHANGES, FAILED, NOTHING_TO_DO
-from tenantry.commands.output import say, say_skipped
+from tenantry.commands.output import give, say_skipped
+from tenantry.commands.tables import show
 from tenantry.contexts import connections
 from tenantry.outcomes import left_out
 from tenantry.systems.settle import connect
-from tenantry.terminal import Terminal
 from tenantry.text import json_text
 
 
@@ -37,11 +36,9 @@ def run(folder: Path, team: list[str] | None, context: str | None, *, as_json: b
         outcomes += onboarding.plan_all(systems, teams)
         outcomes += left_out(state, team)
     if as_json:
-        say(json_text(explain.document(outcomes)))
+        give(json_text(explain.document(outcomes)))
     else:
-        # A pipe has no width. Wrapped lines would make the output hard to search.
-        width = None if sys.stdout.isatty() else 400
-        Terminal(width=width).print(explain.table(outcomes))
+        show(explain.table(outcomes))
     if any(outcome.plan is None or outcome.plan.refusals for outcome in outcomes):
         return FAILED
     planned = any(outcome.plan and outcome.plan.changes for outcome in outcomes)

@@ -8,6 +8,7 @@ from typing import Literal
 import typer
 
 from tenantry.commands.exit_status import FOUND, IN_SYNC, UNREADABLE
+from tenantry.commands.output import is_quiet
 from tenantry.drift import Report, reports
 from tenantry.drift.history import History
 from tenantry.drift.reports import terminal
@@ -50,6 +51,8 @@ def write(
         TenantryError: the file cannot be written.
     """
     if format == "table":
+        if is_quiet() and not output:
+            return
         console = Terminal(width=None if sys.stdout.isatty() and not output else 160, record=True)
         with console.capture() as captured:
             console.print(terminal.table(report, history, full=full))

@@ -1,7 +1,6 @@
 """The command `tenantry rotate`."""
 
 import getpass
-import sys
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,7 +11,8 @@ from rich.text import Text
 
 from tenantry import declared
 from tenantry.commands.exit_status import FAILED, NOTHING_TO_DO
-from tenantry.commands.output import say, say_skipped
+from tenantry.commands.output import fail, give, say_skipped
+from tenantry.commands.tables import show
 from tenantry.commands.writing import Writer, in_shards, progress, run_shard
 from tenantry.contexts import connections
 from tenantry.files import FolderStore
@@ -20,7 +20,6 @@ from tenantry.rotation import Outcome, RotationRequest, RotationRun, report
 from tenantry.rotation.audit import Trail
 from tenantry.rotation.selection import pick, refuse_unknown
 from tenantry.systems.settle import connect
-from tenantry.terminal import Terminal
 from tenantry.text import json_text
 from tenantry.wording import count
 
@@ -78,10 +77,10 @@ def run(
             if not as_json:
                 _show(outcomes, rotation.now)
     if as_json:
-        say(json_text(report.rows(outcomes, rotation.now)))
+        give(json_text(report.rows(outcomes, rotation.now)))
     problems = report.problems(rotation, trail, outcomes)
     for problem in problems:
-        say(problem, err=True)
+        fail(problem)
     return FAILED if problems else NOTHING_TO_DO
 
 
@@ -134,8 +133,6 @@ def _show(outcomes: Sequence[Outcome], now: datetime) -> None:
         shown.add_column(column, overflow="fold")
     for row in rows:
         shown.add_row(*(Text(cell) for cell in row.values()))
-    # A pipe has no width. Wrapped lines would make the output hard to search.
-    terminal = Terminal(width=None if sys.stdout.isatty() else 400)
     if rows:
-        terminal.print(shown)
-    terminal.print(Text(report.summary(outcomes), style="bold"))
+        show(shown)
+    show(Text(report.summary(outcomes), style="bold"))

@@ -1,7 +1,6 @@
 """The command `tenantry status`."""
 
 import os
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,14 +13,14 @@ from rich.text import Text
 
 from tenantry import declared, drift
 from tenantry.commands.exit_status import FOUND, IN_SYNC, UNREADABLE
-from tenantry.commands.output import say
+from tenantry.commands.output import give
+from tenantry.commands.tables import show
 from tenantry.contexts import connections
 from tenantry.declared import Declaration
 from tenantry.errors import TenantryError
 from tenantry.locks import API
 from tenantry.rotation import Outcome, RotationRequest, RotationRun
 from tenantry.systems.settle import connect
-from tenantry.terminal import Terminal
 from tenantry.text import json_text
 
 _GOOD = ("", "Completed", "Running", "Scheduled", "Pending", "Late")
@@ -62,7 +61,7 @@ def run(folder: Path, context: str | None, days: int, *, as_json: bool) -> int:
         "last_runs": runs,
     }
     if as_json:
-        say(json_text(found))
+        give(json_text(found))
     else:
         _show(found, state, days)
     if report.unreadable or any(outcome.error for outcome in outcomes):
@@ -103,8 +102,6 @@ def _last_runs() -> list[dict[str, Any]] | None:
 
 
 def _show(found: dict[str, Any], state: Declaration, days: int) -> None:
-    # A pipe has no width. Wrapped lines would make the output hard to search.
-    terminal = Terminal(width=None if sys.stdout.isatty() else 160)
     teams, credentials = found["teams"], found["credentials"]
     expiring = len(credentials["need_attention"])
     lines = [
@@ -125,15 +122,15 @@ def _show(found: dict[str, Any], state: Declaration, days: int) -> None:
     for label, value in lines:
         if label or value:
             grid.add_row(Text(label, style="bold"), Text(value))
-    terminal.print(grid)
-    _table(terminal, credentials["need_attention"])
+    show(grid, width=160)
+    _table(credentials["need_attention"])
     if found["last_runs"] is None:
-        terminal.print(Text(f"Last runs: not shown, because {API} is not set", style="dim"))
+        show(Text(f"Last runs: not shown, because {API} is not set", style="dim"), width=160)
     else:
-        _table(terminal, found["last_runs"])
+        _table(found["last_runs"])
 
 
-def _table(terminal: Terminal, rows: Sequence[Mapping[str, Any]]) -> None:
+def _table(rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         return
     shown = Table(expand=False)
@@ -141,4 +138,4 @@ def _table(terminal: Terminal, rows: Sequence[Mapping[str, Any]]) -> None:
         shown.add_column(column.replace("_", " "), overflow="fold")
     for row in rows:
         shown.add_row(*(Text(str(value or "")) for value in row.values()))
-    terminal.print(shown)
+    show(shown, width=160)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from tenantry import declared
 from tenantry.commands.exit_status import FAILED, NOTHING_TO_DO
-from tenantry.commands.output import say, say_skipped
+from tenantry.commands.output import give, say, say_skipped, warn
 from tenantry.errors import DeclarationError
 from tenantry.text import json_text, sarif_text
 from tenantry.wording import count
@@ -42,16 +42,16 @@ def run(folder: Path, form: Form) -> int:
         faults, warnings = list(state.faults), state.warnings
         if form == "text":
             for warning in warnings:
-                say(f"warning: {warning}", err=True)
+                warn(f"warning: {warning}")
             say_skipped(state, None)
             if faults:
                 raise DeclarationError(faults)
             say(f"{folder}: {count(len(state.teams), 'team')} and the platform are valid.")
     if form == "json":
         rows = [_placed(fault, "error") for fault in faults]
-        say(json_text([*rows, *(_placed(warning, "warning") for warning in warnings)]))
+        give(json_text([*rows, *(_placed(warning, "warning") for warning in warnings)]))
     if form == "sarif":
-        say(json_text(_sarif(folder, faults, warnings)))
+        give(json_text(_sarif(folder, faults, warnings)))
     return FAILED if faults else NOTHING_TO_DO
 
 

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from tenantry.commands.output import is_quiet
 from tenantry.declared.ended import find_ended
 from tenantry.errors import TenantryError
 from tenantry.locks import Lock, Locks, LockUnusable, find_locks
@@ -125,7 +126,7 @@ def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
+        *columns, console=console, transient=True, disable=is_quiet() or not console.is_terminal
     ) as bar:
         task = bar.add_task(what, total=total)
         yield lambda: bar.advance(task)

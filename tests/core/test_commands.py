@@ -2,9 +2,11 @@
 
 import io
 import json
+import logging
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from tenantry.commands.output import set_volume
 from tenantry.contexts import FILE
 from tests.support.command_line import Run
 from tests.support.harness import SHOP, Bench, environment, write
@@ -50,7 +53,7 @@ def test_apply_onboards_what_it_showed_and_then_finds_nothing(bench: Bench, run:
     before = writes(bench)
     status, out, _ = run(*apply, **variables)
     assert (status, writes(bench)) == (0, before)
-    assert out.endswith("nothing to do.\n")
+    assert out.endswith(": in sync.\n")
 
 
 @pytest.mark.parametrize("command", ["apply", "rotate"])
@@ -365,3 +368,41 @@ def test_the_sandboxs_variables_connect_the_other_commands(tmp_path: Path) -> No
         sandbox.terminate()
     assert all(line.startswith("export TENANTRY_") for line in lines)
     assert (planned.returncode, planned.stderr) == (0, "")
+
+
+@pytest.fixture
+def volume() -> Iterator[None]:
+    yield
+    set_volume(quiet=False, verbose=0)
+
+
+@pytest.mark.usefixtures("volume")
+def test_quiet_prints_errors_and_data_only(bench: Bench, run: Run) -> None:
+    bench.declare(SHOP)
+    variables = environment(bench.sandbox)
+    for command in (
+        ("plan", bench.folder),
+        ("apply", bench.folder, "--yes", "--without-lock"),
+        ("drift", bench.folder),
+        ("status", bench.folder),
+        ("rotate", bench.folder, "--dry-run"),
+        ("validate", bench.folder),
+    ):
+        status, out, err = run("-q", *command, **variables)
+        assert (out, err) == ("", ""), command
+        assert status == (2 if command[0] == "plan" else 0), command
+    assert json.loads(run("-q", "plan", bench.folder, "--json", **variables)[1])
+    assert json.loads(run("-q", "drift", bench.folder, "--format", "json", **variables)[1])
+    status, out, err = run("-q", "plan", bench.folder, "--team", "nope", **variables)
+    assert (status, out) == (1, "")
+    assert err == "team 'nope' is not declared; declared: shop\n"
+
+
+@pytest.mark.usefixtures("volume")
+def test_verbose_adds_the_log(bench: Bench, run: Run) -> None:
+    bench.declare(SHOP)
+    run("-v", "plan", bench.folder, **environment(bench.sandbox))
+    logging.getLogger("tenantry.walk").info("another run has made the changes")
+    assert logging.getLogger("tenantry").getEffectiveLevel() == logging.INFO
+    run("-vv", "plan", bench.folder, **environment(bench.sandbox))
+    assert logging.getLogger("tenantry").getEffectiveLevel() == logging.DEBUG
