@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo test test-long test-real lint schema reference docs show-onboard show-real show-robust show-drift \
         show-rotate show-platform show-migrate show-reality show-isolation show-lifecycle \
-        show-structure show-operate mutants clean
+        show-structure show-operate show-speed mutants clean
 
 setup: $(READY)
 
@@ -92,6 +92,9 @@ show-lifecycle: setup
 
 show-structure: setup
 	$(BIN)/python -m pytest --show structure $(ARGS)
+
+show-speed: setup
+	$(BIN)/python -m pytest --show speed $(ARGS)
 
 show-operate: setup
 	$(BIN)/python -m pytest --show operate $(ARGS)

@@ -20,6 +20,7 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import TerminationSignal
 from prefect.runner import Runner
+from prefect.settings import get_current_settings
 from prefect.types.entrypoint import EntrypointType
 from ruamel.yaml import YAML
 
@@ -57,6 +58,16 @@ def _deployment(declared: dict[str, Any]) -> RunnerDeployment:
     return deployment
 
 
+def seconds_between_polls() -> float:
+    """Return `PREFECT_RUNNER_POLL_FREQUENCY`; 1 if it is not set.
+
+    A run waits for the next poll. Prefect's default of 10 s would be most of the time that a short run
+    takes, and a poll is one small call.
+    """
+    settings = get_current_settings().runner
+    return settings.poll_frequency if "poll_frequency" in settings.model_fields_set else 1.0
+
+
 if __name__ == "__main__":
     # In the folder of this file: only a script can import it from there.
     if TYPE_CHECKING:
@@ -70,7 +81,7 @@ if __name__ == "__main__":
     for name, value in environment(file).items():
         os.environ.setdefault(name, value)
     # The same as prefect.serve, with an update of the parameters before the start.
-    runner = Runner(limit=None)
+    runner = Runner(limit=None, query_seconds=seconds_between_polls())
     for deployment in deployments(file):
         runner.add_deployment(deployment)
     delete_retired()
