@@ -3,7 +3,7 @@
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -129,7 +129,7 @@ def kill_at(
         folder: the folder for the declared states.
         boundaries: flows, and the number of requests after which each run is held.
         silent: wait until the automation detects the silent runs as crashed. Otherwise the runs are
-            set to Crashed immediately.
+            set to Crashed as soon as their processes are killed.
         worker: the worker that runs the flows, if they are not served.
 
     Returns:
@@ -151,6 +151,8 @@ def kill_at(
             worker.kill()
         else:
             platform.kill_flows()
+        if not silent:
+            report_crashes(platform, walks.values())
         for walk in walks.values():
             walk.release()
         if worker:
@@ -158,13 +160,22 @@ def kill_at(
         else:
             platform.serve_flows()
             stack.enter_context(wide(platform, *FLOWS))  # serving has reset the limits
-        if not silent:
-            crashed = {"state": {"type": "CRASHED", "name": "Crashed"}}
-            for walk in walks.values():
-                platform.call("POST", f"flow_runs/{walk.run}/set_state", crashed)
         wrong = {place: _settled(platform, walk) for place, walk in walks.items()}
         assert not lost(platform, "prefect.flow-run.Crashed"), "no automation received these events"
         return wrong
+
+
+def report_crashes(platform: LocalPlatform, walks: Iterable[Walk]) -> None:
+    """Set the killed runs to Crashed, unless the automation has already done so.
+
+    On a busy machine, minutes can pass between the last heartbeat of a run and this call. A run that the
+    automation has scheduled again must not be set to Crashed: it has not started since, and a crash
+    is followed by one attempt only for each start.
+    """
+    crashed = {"state": {"type": "CRASHED", "name": "Crashed"}}
+    for walk in walks:
+        if platform.flow_run(walk.run)["state_type"] == "RUNNING":
+            platform.call("POST", f"flow_runs/{walk.run}/set_state", crashed)
 
 
 def _settled(platform: LocalPlatform, walk: Walk) -> list[str]:
