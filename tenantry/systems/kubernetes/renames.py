@@ -4,19 +4,84 @@ Under a new name, Tenantry would create a second, empty object. Workloads, image
 would stay with the old one.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from tenantry.declared import Team
+from tenantry.declared import Declaration, Team
 from tenantry.declared.policy_text import renaming
-from tenantry.marks import KEY, Marks
+from tenantry.marks import KEY, TEAM, Marks
 from tenantry.resources import Id, Live, Observed, Resource, get_path
 from tenantry.systems.keycloak.kinds import GROUP
 from tenantry.systems.kubernetes import kinds, objects
-from tenantry.systems.kubernetes.client import Object
+from tenantry.systems.kubernetes.client import KubernetesClient, Object
 from tenantry.systems.kubernetes.intents import PROJECT
 from tenantry.systems.kubernetes.namespaces import BINDING, HOSTS
 from tenantry.systems.kubernetes.record import RECORD, recorded_ids
+
+
+def refuse_changed_names(
+    client: KubernetesClient,
+    state: Declaration,
+    marks: Marks,
+    teams: Sequence[Team],
+    seen: Observed,
+) -> None:
+    """Refuse the missing first namespaces of teams that have another one, or another name.
+
+    Args:
+        client: the cluster.
+        state: the declared state.
+        marks: the platform's marks.
+        teams: the teams whose first namespace does not exist.
+        seen: the observed state, to which the refusals are added.
+    """
+    teams = [team for team in teams if seen.is_known(Id(kinds.NAMESPACE, team.home_namespace))]
+    if not teams:
+        return
+    only = len(teams) == 1 and not teams[0].routes  # the routes of others are not compared
+    one = f",{TEAM}={teams[0].name}" if only else ""
+    found = list(client.list("Namespace", labelSelector=f"{objects.OURS}{one}"))
+    by_team: dict[str | None, list[Object]] = defaultdict(list)
+    for each in found:
+        by_team[objects.team_of(each)].append(each)
+    for team in teams:
+        why = changed_namespace(team, by_team[team.name], marks)
+        if state.knows_all_names and not why:
+            why = held_host(team, found, marks, state.names)
+        if why:
+            id = Id(kinds.NAMESPACE, team.home_namespace)
+            seen.live[id] = Live({}, ours=False, foreign=why)
+
+
+def refuse_changed_further(
+    client: KubernetesClient, marks: Marks, teams: Sequence[Team], seen: Observed
+) -> None:
+    """Refuse the further namespaces that exist under another name.
+
+    Args:
+        client: the cluster.
+        marks: the platform's marks.
+        teams: the teams.
+        seen: the observed state, to which the refusals are added.
+    """
+    some = [
+        team
+        for team in teams
+        if any(
+            may_be_renamed(Id(kinds.NAMESPACE, team.further_namespace(key)), team, seen, seen)
+            for key in team.further_namespaces
+        )
+    ]
+    if not some:
+        return
+    one = f",{TEAM}={some[0].name}" if len(some) == 1 else ""
+    found = list(client.list("Namespace", labelSelector=f"{objects.OURS}{one}"))
+    for team in some:
+        for key, former in former_further(team, found, marks):
+            id = Id(kinds.NAMESPACE, team.further_namespace(key))
+            if may_be_renamed(id, team, seen, seen):
+                refuse_renamed(id, former, changed_further(team, key, former), seen)
 
 
 def changed_namespace(team: Team, namespaces: Iterable[Object], marks: Marks) -> str:

@@ -6,7 +6,6 @@ team is Tenantry's. Harbor's projects have no place for a mark, so it is written
 before the project is created. The second is a hash of the declared state that was applied.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -14,7 +13,7 @@ from tenantry.calls import MAX_SINGLE_READS, map_concurrently
 from tenantry.declared import Declaration, Team
 from tenantry.errors import SystemRefused
 from tenantry.kinds import Kind
-from tenantry.marks import KEY, TEAM, Intent, Marks
+from tenantry.marks import KEY, Intent, Marks
 from tenantry.plan import Change
 from tenantry.resources import Id, Live, Observed, Resource
 from tenantry.systems.kubernetes import kinds, objects
@@ -31,16 +30,12 @@ from tenantry.systems.kubernetes.namespaces import (
 from tenantry.systems.kubernetes.record import RECORD, parse, recorded
 from tenantry.systems.kubernetes.renames import (
     bindings,
-    changed_further,
-    changed_namespace,
-    former_further,
     former_name,
-    held_host,
     keep_former,
     keeps_rights,
     key_of,
-    may_be_renamed,
-    refuse_renamed,
+    refuse_changed_further,
+    refuse_changed_names,
 )
 
 _INSIDE = (
@@ -145,8 +140,9 @@ class KubernetesTeams:
                 if name == names[name].home_namespace and live.ours:
                     seen.live[Id(kinds.NAMESPACE_MARK, name)] = Live(live.fields)
         owners = {name: names[name].name for name in present}
-        self._refuse_changed_names([t for t in teams if t.home_namespace not in existing], seen)
-        self._refuse_changed_further(teams, seen)
+        missing = [team for team in teams if team.home_namespace not in existing]
+        refuse_changed_names(self._client, self._state, self._marks, missing, seen)
+        refuse_changed_further(self._client, self._marks, teams, seen)
 
         def listed(kind: Kind) -> list[Object]:
             return list(objects.observe(self._client, kind, owners, seen))
@@ -165,45 +161,6 @@ class KubernetesTeams:
         if self._extras:
             self._observe_secrets(owners, seen)
         return seen
-
-    def _refuse_changed_names(self, teams: Sequence[Team], seen: Observed) -> None:
-        """Refuse the missing first namespaces of teams that have another one, or another name."""
-        teams = [team for team in teams if seen.is_known(Id(kinds.NAMESPACE, team.home_namespace))]
-        if not teams:
-            return
-        only = len(teams) == 1 and not teams[0].routes  # the routes of others are not compared
-        one = f",{TEAM}={teams[0].name}" if only else ""
-        found = list(self._client.list("Namespace", labelSelector=f"{objects.OURS}{one}"))
-        by_team: dict[str | None, list[Object]] = defaultdict(list)
-        for each in found:
-            by_team[objects.team_of(each)].append(each)
-        for team in teams:
-            why = changed_namespace(team, by_team[team.name], self._marks)
-            if self._state.knows_all_names and not why:
-                why = held_host(team, found, self._marks, self._state.names)
-            if why:
-                id = Id(kinds.NAMESPACE, team.home_namespace)
-                seen.live[id] = Live({}, ours=False, foreign=why)
-
-    def _refuse_changed_further(self, teams: Sequence[Team], seen: Observed) -> None:
-        """Refuse the further namespaces that exist under another name."""
-        some = [
-            team
-            for team in teams
-            if any(
-                may_be_renamed(Id(kinds.NAMESPACE, team.further_namespace(key)), team, seen, seen)
-                for key in team.further_namespaces
-            )
-        ]
-        if not some:
-            return
-        one = f",{TEAM}={some[0].name}" if len(some) == 1 else ""
-        found = list(self._client.list("Namespace", labelSelector=f"{objects.OURS}{one}"))
-        for team in some:
-            for key, former in former_further(team, found, self._marks):
-                id = Id(kinds.NAMESPACE, team.further_namespace(key))
-                if may_be_renamed(id, team, seen, seen):
-                    refuse_renamed(id, former, changed_further(team, key, former), seen)
 
     def is_renamed(self, team: Team, namespace: str) -> bool:
         """Return whether a namespace is a declared further one of a team, under another name."""
