@@ -98,13 +98,15 @@ def push_proposal(repository: Repository, proposal: Proposal) -> Declaration:
     """
 
     def push(remote: Remote, head: Head, folder: Path) -> Declaration:
+        is_same = head.id == proposal.commit
+        current = proposal.base if is_same else _load(repository, head, folder)
         try:
-            declaration, saved = check_again(folder, proposal, _load(repository, head, folder))
+            declaration, saved = check_again(folder, proposal, current)
         except ChangedSince as error:
             raise _conflict(repository, proposal, head, error) from None
         if saved:
             return declaration
-        path = save_team(folder, proposal.content)
+        path = save_team(folder, proposal.content, current)
         files = {path.relative_to(folder).as_posix(): path}
         message = _message(proposal)
         commit = push_commit(remote, repository, head, files, message)

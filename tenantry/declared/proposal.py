@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from tenantry.declared.changes import FieldChange, differences
+from tenantry.declared.file_states import FolderState
 from tenantry.declared.merge import Data
 from tenantry.declared.offboarding import KEY
 from tenantry.declared.state import Declaration
@@ -56,12 +57,23 @@ class Proposal:
         file: the team file, relative to the folder of the declared state.
         overwrites: whether the save replaces a file that cannot be read.
         commit: the commit that was read, if the declared state is in Git.
+        base: the declared state without the proposal, as it was read.
+        seen: the states of the files when `base` was read; None if they are not known.
     """
 
     def __init__(
-        self, declaration: Declaration, content: Data, before: Data | None, file: str
+        self,
+        declaration: Declaration,
+        content: Data,
+        before: Data | None,
+        file: str,
+        *,
+        base: Declaration,
+        seen: FolderState | None = None,
     ) -> None:
         self.declaration = declaration
+        self.base = base
+        self.seen = seen
         self.content = content
         self.before = before
         self.file = file

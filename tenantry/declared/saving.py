@@ -1,5 +1,6 @@
 """Saves one team in a folder: proposes the change of its file, and writes it."""
 
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from io import StringIO
@@ -8,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tenantry.declared import files, parsing
+from tenantry.declared import file_states, files, parsing
 from tenantry.declared.added_team import add_team
 from tenantry.declared.faults import Document, explain
 from tenantry.declared.merge import Data, merge
@@ -44,8 +45,11 @@ def propose(
     Raises:
         DeclarationError: lists all faults.
     """
-    declaration = declaration or read(folder)
-    path, before = find_team(folder, team.name)
+    seen = None
+    if declaration is None:
+        seen = file_states.observe(folder)
+        declaration = read(folder)
+    path, before = find_team(folder, team.name, declaration)
     file = path.relative_to(folder).as_posix()
     if before is None:
         _check_not_another_teams_file(folder, path, team.name)
@@ -68,7 +72,8 @@ def propose(
         if if_declared == "merge" or restores_all:  # to restore a team, its name is enough
             content = merge(active, content)
             team = _validate(content, form)
-    proposal = Proposal(add_team(declaration, team, form), content, before, file)
+    added = add_team(declaration, team, form)
+    proposal = Proposal(added, content, before, file, base=declaration, seen=seen)
     proposal.overwrites = overwrites
     return proposal
 
@@ -76,7 +81,8 @@ def propose(
 def save(folder: Path, proposal: Proposal) -> Declaration:
     """Write a team file, unless it already has the same content.
 
-    The folder is first read and checked again, under the lock that excludes other saves.
+    The team is first checked again, under the lock that excludes other saves. The folder is read
+    again if a file has changed since the proposal was made.
 
     Returns:
         The declared state with the team. Its origin is the team file.
@@ -88,8 +94,16 @@ def save(folder: Path, proposal: Proposal) -> Declaration:
         TenantryError: the file cannot be written.
     """
     with locked(folder) if proposal.writes else nullcontext():
-        declaration, file = check_again(folder, proposal, read(folder))
-        return replace(declaration, origin=str(file or save_team(folder, proposal.content)))
+        current = proposal.base if _is_unchanged(folder, proposal) else read(folder)
+        declaration, file = check_again(folder, proposal, current)
+        path = file or save_team(folder, proposal.content, current)
+        return replace(declaration, origin=str(path))
+
+
+def _is_unchanged(folder: Path, proposal: Proposal) -> bool:
+    """Return whether the files are certainly the ones that the proposal was made from."""
+    seen = proposal.seen
+    return seen is not None and seen.is_settled and file_states.observe(folder) == seen
 
 
 def check_again(
@@ -111,7 +125,7 @@ def check_again(
     """
     content = proposal.content
     checked = add_team(declaration, Team.model_validate(content))
-    file, now = find_team(folder, content["name"])
+    file, now = find_team(folder, content["name"], declaration)
     if is_same(now, content):
         return checked, file
     appeared = now is None and file.exists() and not proposal.overwrites
@@ -120,16 +134,36 @@ def check_again(
     return checked, None
 
 
-def find_team(folder: Path, name: str) -> tuple[Path, Any]:
+def find_team(folder: Path, name: str, declaration: Declaration | None = None) -> tuple[Path, Any]:
     """Return the file that declares a team and its content, or the new file's path and None.
 
     If several files declare the name, the file named after the team counts, as in reading.
+
+    Args:
+        folder: the declared state.
+        name: the name of the team.
+        declaration: the folder's current declared state, if it was already read.
     """
-    for candidate in sorted(files.team_files(folder), key=lambda path: path.stem != name):
-        content = _content(candidate) if _may_name(candidate, name) else None
+    for candidate, content in _contents(folder, name, declaration):
         if isinstance(content, dict) and content.get("name") == name:
             return candidate, content
     return folder / "teams" / f"{name}.yaml", None
+
+
+def _contents(
+    folder: Path, name: str, declaration: Declaration | None
+) -> Iterator[tuple[Path, Any]]:
+    """Yield the team files that may declare a team, and their contents."""
+    if declaration is None or declaration.documents is None:
+        paths = sorted(files.team_files(folder), key=lambda path: path.stem != name)
+        yield from ((path, _content(path)) for path in paths if _may_name(path, name))
+        return
+    documents = [
+        *declaration.documents.teams.values(),
+        *(each.document for each in declaration.left_out),
+    ]
+    read = {folder / each.name: each.data for each in documents if each.data}
+    yield from sorted(read.items(), key=lambda item: (item[0].stem != name, item[0]))
 
 
 def _check_not_another_teams_file(folder: Path, path: Path, name: str) -> None:
@@ -150,10 +184,15 @@ def _check_not_another_teams_file(folder: Path, path: Path, name: str) -> None:
         raise DeclarationError([text])
 
 
-def save_team(folder: Path, content: Data) -> Path:
+def save_team(folder: Path, content: Data, declaration: Declaration | None = None) -> Path:
     """Write a team file, unless its content is the same. Comments of unchanged fields are kept.
 
     The write is atomic: a reader sees either the old or the new file.
+
+    Args:
+        folder: the declared state.
+        content: the content of the team file.
+        declaration: the folder's current declared state, if it was already read.
 
     Returns:
         The file that already declares the team, or `teams/<name>.yaml`.
@@ -162,7 +201,7 @@ def save_team(folder: Path, content: Data) -> Path:
         DeclarationError: `teams/<name>.yaml` declares another team.
         TenantryError: the file cannot be written.
     """
-    path, before = find_team(folder, content["name"])
+    path, before = find_team(folder, content["name"], declaration)
     if before is None:
         _check_not_another_teams_file(folder, path, content["name"])
     if before is not None and is_same(before, content):

@@ -287,6 +287,12 @@ class Declaration:
 
         It changes whenever the declared state could lead to a different plan.
         """
+        own = team.model_dump(mode="json", exclude={"drift", "offboarding"})
+        content = f"[{json.dumps(own, sort_keys=True)}, {self._in_team_plans}]"
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    @cached_property
+    def _in_team_plans(self) -> str:
+        """The platform's part of each fingerprint, which is the same for all teams."""
         shared = self.platform.model_dump(mode="json", exclude=_NOT_IN_TEAM_PLANS)
-        content = [team.model_dump(mode="json", exclude={"drift", "offboarding"}), shared]
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+        return json.dumps(shared, sort_keys=True)

@@ -127,8 +127,9 @@ def check_names(files: Iterable[TeamFile]) -> None:
             by_name.setdefault(file.team.name, []).append(file)
     for name, rivals in by_name.items():
         owners = [file for file in rivals if file.path.stem == name]
+        first = [*owners, *rivals]
         for file in rivals if len(rivals) > 1 else ():
-            other = next(each for each in [*owners, *rivals] if each is not file)
+            other = next(each for each in first if each is not file)
             text = f"team '{name}' is also declared in {other.name}"
             if len(owners) == 1 and file is not owners[0]:
                 file.decide(NAME, file.document.fault(NAME, text))

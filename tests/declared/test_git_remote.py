@@ -353,9 +353,9 @@ def test_the_token_is_in_no_message_log_file_argument_or_address(
     monkeypatch.setenv("TMPDIR", str(room))
     seen: list[Path] = []
 
-    def save_and_look(folder: Path, content: dict[str, Any]) -> Path:
+    def save_and_look(folder: Path, content: dict[str, Any], current: Any) -> Path:
         seen.extend(files_with(TOKEN, folder))
-        return save_team(folder, content)
+        return save_team(folder, content, current)
 
     monkeypatch.setattr("tenantry.declared.git.save_team", save_and_look)
     push_team(by_http(server), SHOP)

@@ -234,10 +234,10 @@ def test_a_save_waits_for_a_save_of_another_process(
     is_checked, may_write = threading.Event(), threading.Event()
     save_now = saving.save_team
 
-    def save_later(folder: Path, content: Any) -> Path:
+    def save_later(folder: Path, content: Any, current: Any) -> Path:
         is_checked.set()
         assert may_write.wait(60)
-        return save_now(folder, content)
+        return save_now(folder, content, current)
 
     monkeypatch.setattr(saving, "save_team", save_later)
     with ThreadPoolExecutor() as pool:
