@@ -26,7 +26,7 @@ from typing import Any
 
 import pytest
 
-WHOLE = {"drift", "isolation", "lifecycle", "migrate", "robust", "rotate"}
+WHOLE = {"drift", "isolation", "lifecycle", "migrate", "robust", "rotate", "speed"}
 """The suites that inject every fault, as with `--whole`; their samples do not."""
 BOTH = {"real", "reality"}
 """The suites that run the cases of tests/conformance on the sandbox and on real servers."""
