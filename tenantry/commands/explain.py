@@ -73,7 +73,7 @@ def _yaml(field: Field) -> str:
             value = [value]
         value = {"web" if key == "<name>" else key: value}
     written = StringIO()
-    yaml = YAML()
+    yaml = YAML(pure=True)
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.width = 10_000
     yaml.dump(value, written)

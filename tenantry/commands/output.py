@@ -6,7 +6,7 @@ import sys
 import typer
 
 from tenantry.declared.state import Declaration
-from tenantry.text import printed_lines
+from tenantry.text import logger, printed_lines
 
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
@@ -25,7 +25,7 @@ def set_volume(*, quiet: bool, verbose: int) -> None:
     _Volume.is_quiet = quiet
     level = logging.ERROR if quiet else _LEVELS[min(verbose, len(_LEVELS) - 1)]
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s: %(message)s", force=True)
-    logging.getLogger("tenantry").setLevel(level)
+    logger("tenantry").setLevel(level)
 
 
 def is_quiet() -> bool:
@@ -53,6 +53,12 @@ def fail(text: str) -> None:
 def give(text: str) -> None:
     """Print what was asked for as data, also to those who want quiet."""
     typer.echo(printed_lines(text))
+
+
+def ask(question: str) -> str:
+    """Print a question to the standard error, and return the line that answers it."""
+    typer.echo(printed_lines(question), nl=False, err=True)
+    return sys.stdin.readline().strip()
 
 
 def say_skipped(state: Declaration, names: list[str] | None) -> None:

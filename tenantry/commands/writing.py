@@ -6,16 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from tenantry.commands.output import is_quiet
+from tenantry.commands.output import ask, fail, is_quiet
 from tenantry.declared.ended import find_ended
 from tenantry.errors import TenantryError
 from tenantry.locks import Lock, Locks, LockUnusable, find_locks
 from tenantry.resources import PLATFORM
-from tenantry.text import printed_lines
+from tenantry.terminal import Terminal
 
 SHARD = 25
 """How many teams share a lock, as in the flows: their locks are held while all of them are changed."""
@@ -49,11 +47,9 @@ class Writer:
         """Return whether a person answers with yes, or has done so with --yes."""
         if self._yes:
             return True
-        typer.echo(printed_lines(f"{question} Only 'yes' is accepted: "), nl=False, err=True)
-        answer = sys.stdin.readline().strip()
-        if answer == "yes":
+        if ask(f"{question} Only 'yes' is accepted: ") == "yes":
             return True
-        typer.echo("Nothing was changed.", err=True)
+        fail("Nothing was changed.")
         return False
 
     def lock(self, teams: Collection[str]) -> Lock:
@@ -123,7 +119,7 @@ def in_shards(parts: Sequence[T]) -> list[Sequence[T]]:
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
     """Show a progress bar on a terminal, and nothing elsewhere. The function counts one part."""
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(
         *columns, console=console, transient=True, disable=is_quiet() or not console.is_terminal
