@@ -175,7 +175,12 @@ class DeclaredState(Block):
         return find_ended(self._folder(), names)
 
     def archive_team(
-        self, name: str, record: Offboarding, removed: datetime, kept: Mapping[str, str]
+        self,
+        name: str,
+        record: Offboarding,
+        removed: datetime,
+        kept: Mapping[str, str],
+        projects: Mapping[str, int],
     ) -> None:
         """Move the file of a removed team to the archive, in one commit.
 
@@ -184,6 +189,7 @@ class DeclaredState(Block):
             record: the record of its offboarding, as the run has read it.
             removed: the time of the removal.
             kept: the kept resources, with the reasons.
+            projects: the numbers of the projects that were kept because of their images, by name.
 
         Raises:
             TenantryError: the record was changed, or the file cannot be moved, and why.
@@ -191,9 +197,9 @@ class DeclaredState(Block):
         if repository := self._repository():
             from tenantry.declared import git
 
-            git.push_archive(repository, name, record, removed, kept)
+            git.push_archive(repository, name, record, removed, kept, projects)
         else:
-            archive_team(self._folder(), name, record, removed, kept)
+            archive_team(self._folder(), name, record, removed, kept, projects)
 
     def import_into(
         self, make: "Callable[[Path], Imported]", branch: str, message: str

@@ -16,7 +16,6 @@ from tasks.connections import (
 )
 from tasks.names import run_name
 from tasks.states import complete, fail
-from tenantry.declared import Team
 from tenantry.errors import TenantryError
 
 
@@ -42,7 +41,8 @@ def offboard_team(
         team: Name of the team.
         confirm: Name of the team again, to confirm.
         delete_images: Let the removal delete the images in the team's Harbor project. If this is off, a
-            project with images is kept.
+            project with images is kept. Turn it on for a team that was removed to have its kept project
+            deleted.
         remove_adopted: Let the removal delete resources that existed before Tenantry and were adopted,
             too.
         grace_days: Number of days until the removal. Until then, onboard-team with the name of the team
@@ -54,19 +54,22 @@ def offboard_team(
         tasks.check_confirmation(team, confirm)
         blocks = load_platform(platform)
         declaration = read_declared_state(blocks)
-        vanished = tasks.is_vanished(declaration, team)
-        record = tasks.new_record(declaration, team, grace_days, delete_images, remove_adopted)
-        found: dict[str, Team] = {}
+        kept = tasks.find_kept(declaration, team, delete_images=delete_images)
+        vanished = kept is None and tasks.is_vanished(declaration, team)
+        known = kept or declaration.offboarding.get(team)
+        record = tasks.new_record(known, grace_days, delete_images, remove_adopted)
+        found = {team: kept} if kept else {}
         if vanished or dry_run:
             with connected(declaration, blocks) as systems:
                 check_connections(systems)
                 found = tasks.find_vanished(systems, team) if vanished else found
                 if dry_run:
-                    known = tasks.as_declared(systems, team, found)
-                    revoked = tasks.plan_revocation(systems, known)
+                    declared = tasks.as_declared(systems, team, found)
+                    revoked = tasks.plan_revocation(systems, declared)
                     offboarding_report.publish_revoked(revoked, record, dry_run=True)
                     return complete(f"Dry run: {len(revoked.done)} resources would be revoked.")
-                tasks.approve_vanished(systems, team, found)
+                if vanished:
+                    tasks.approve_vanished(systems, team, found)
         declaration = tasks.save_record(blocks, team, record, found.get(team))
         offboarding_report.emit_step("recorded", team, by=record.by)
         with connected(declaration, blocks) as systems:

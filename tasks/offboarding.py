@@ -56,8 +56,43 @@ def is_vanished(declaration: Declaration, team: str) -> bool:
     for archived in declaration.archive:
         if archived.name == team:
             text = f"Team '{team}' was removed before, and its file is {archived.file}."
+            if archived.projects:
+                text = (
+                    f"{text} The removal kept Harbor project {', '.join(sorted(archived.projects))}. To have "
+                    "it deleted with its images, run offboard-team again with 'delete_images'."
+                )
             raise DeclarationError([text])
     return True
+
+
+def find_kept(declaration: Declaration, team: str, *, delete_images: bool) -> Team | None:
+    """Return a removed team whose project was kept and is to be deleted now; None if it is not one.
+
+    It has its names and the record of its offboarding only: other teams may use the rest of what it had.
+
+    Raises:
+        DeclarationError: its file in the archive does not show which project was kept.
+    """
+    if team in declaration.names or not delete_images:
+        return None
+    for archived in reversed(declaration.archive):
+        if archived.name != team or not archived.projects:
+            continue
+        record = archived.record
+        if record is None or not record.kept_projects.keys() & archived.projects:
+            text = (
+                f"Team '{team}' cannot be offboarded again: {archived.file} has no valid record, or does not "
+                "have the number of a kept project in 'offboarding.kept_projects', so nothing shows "
+                "that Tenantry created it. Delete the project in Harbor, and its line in "
+                "'offboarding.kept' of that file."
+            )
+            raise DeclarationError([text])
+        kept = record.model_dump(mode="json", exclude={"removed", "kept", "approved"})
+        names = archived.content.get("names")
+        return Team.model_validate(
+            {"name": team, **({"names": names} if names else {}), "offboarding": kept}
+        )
+    return None
 
 
 @step("find vanished teams")
@@ -95,12 +130,14 @@ def approve_vanished(systems: Systems, team: str, vanished: Collection[str]) -> 
     request_approval(
         markdown(
             "**{} of {} teams are not declared in {}**, which is more than "
-            "`offboarding.max_teams_percent` of platform.yaml allows. The declared state may be "
-            "incomplete: check the branch, the folder and the last commits before you approve. "
+            "`offboarding.max_teams_percent: {}` of platform.yaml allows. The declared state may be "
+            "incomplete: check the branch, the folder and the last commits before you approve. If files "
+            "are missing, reject this, and restore the files. "
             "Approving revokes the access of team {} only. Not declared: {}.",
             len(vanished),
             known,
             systems.state.origin,
+            systems.state.platform.offboarding.max_teams_percent,
             code(team),
             joined(", ", (code(name) for name in list(vanished)[:50])),
         ),
@@ -109,19 +146,28 @@ def approve_vanished(systems: Systems, team: str, vanished: Collection[str]) -> 
 
 
 def new_record(
-    declaration: Declaration, team: str, grace_days: int, delete_images: bool, remove_adopted: bool
+    known: Team | None, grace_days: int, delete_images: bool, remove_adopted: bool
 ) -> Offboarding:
-    """Return the record of an offboarding. An earlier one keeps its time and its author."""
-    known = declaration.offboarding.get(team)
+    """Return the record of an offboarding. An earlier one keeps its time and its author.
+
+    Args:
+        known: the team, if it was offboarded before.
+        grace_days: the days until the removal.
+        delete_images: as in the record.
+        remove_adopted: as in the record.
+    """
     earlier = known.offboarding if known is not None else None
-    since = earlier.since if earlier else datetime.now(UTC).replace(microsecond=0)
+    day = datetime.now(UTC).replace(microsecond=0)
+    since = earlier.since if earlier else day
+    kept = earlier.kept_projects if earlier else {}
     by = earlier.by if earlier else f"{who()} (run {flow_run.name})"[:200]
     return Offboarding(
         since=since,
         by=by,
-        remove_after=since.date() + timedelta(days=grace_days),
+        remove_after=(day if kept else since).date() + timedelta(days=grace_days),
         delete_images=delete_images,
         remove_adopted=remove_adopted,
+        kept_projects=kept,
     )
 
 

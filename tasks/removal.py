@@ -110,7 +110,7 @@ def doubts(systems: Systems, planned: Sequence[TeamRemoval]) -> list[str]:
     if len(planned) > most:
         found.append(f"this run removes {len(planned)} of {known} teams")
     if vanished > most:
-        found.append(f"{vanished} of {known} teams are not declared any more")
+        found.append(f"{vanished} of {known} teams are no longer declared")
     return found
 
 
@@ -132,14 +132,19 @@ def approve_and_remove(
     if waiting := find_waiting(digest):
         return [replace(each, waits_for=waiting) for each in planned]
     try:
-        _approve(blocks, planned, why, digest)
+        percent = systems.state.platform.offboarding.max_teams_percent
+        _approve(blocks, planned, why, percent, digest)
     except NotApproved as error:
         return [replace(each, error=error) for each in planned]
     return remove_all(blocks, systems, planned)
 
 
 def _approve(
-    blocks: PlatformBlocks, planned: Sequence[TeamRemoval], why: Sequence[str], digest: str
+    blocks: PlatformBlocks,
+    planned: Sequence[TeamRemoval],
+    why: Sequence[str],
+    percent: int,
+    digest: str,
 ) -> None:
     """Have a user approve plans, and record that.
 
@@ -150,8 +155,10 @@ def _approve(
     if why:
         question = markdown(
             "**Check that the declared state is complete:** {}. That is more than "
-            "`offboarding.max_teams_percent` of platform.yaml allows without an approval.\n\n{}",
+            "`offboarding.max_teams_percent: {}` of platform.yaml allows without an approval. If files are "
+            "missing, reject this, restore the files, and start the run again.\n\n{}",
             joined(", and ", (markdown("{}", each) for each in why)),
+            percent,
             question,
         )
     by = request_approval(question, digest)
@@ -215,7 +222,8 @@ def _remove(blocks: PlatformBlocks, systems: Systems, each: TeamRemoval) -> Team
 def archive_file(blocks: PlatformBlocks, name: str, record: Offboarding, result: Removed) -> None:
     """Move the team's file to the archive, with what was kept."""
     kept = {str(part.id): part.reason for part in result.kept}
-    blocks.declared_state.archive_team(name, record, datetime.now(UTC), kept)
+    projects = {part.id.key: part.number for part in result.kept if part.number is not None}
+    blocks.declared_state.archive_team(name, record, datetime.now(UTC), kept, projects)
     report.emit_step("archived", name, kept=list(kept))
 
 

@@ -85,6 +85,8 @@ class Kind:
         removal: what happens to a resource with Tenantry's mark that is no longer declared.
         is_recorded: whether the team's first namespace records which ones Tenantry created, because they
             carry no mark, or because no run lists them.
+        hashed_in_record: whether that record has a hash in place of a long name. All resources of the kind
+            in a container are read anyway, so that the record need not name them.
         retired_fields: the fields that onboarding writes to such a resource of a `retired` kind.
         explain_left: returns what the plan and the finding say about such a resource while it
             exists, given its owner, its key and its observed state. The text is empty if the resource
@@ -115,6 +117,7 @@ class Kind:
     deletion_stage: Stage | None = field(default=None, compare=False, kw_only=True)
     removal: Removal = field(default="kept", compare=False, kw_only=True)
     is_recorded: bool = field(default=False, compare=False, kw_only=True)
+    hashed_in_record: bool = field(default=False, compare=False, kw_only=True)
     retired_fields: Mapping[str, Any] = field(
         default_factory=dict, compare=False, kw_only=True, repr=False
     )
@@ -137,6 +140,12 @@ class Kind:
     platform_place: Callable[[str], "Place"] = field(
         default=_no_platform_place, compare=False, kw_only=True, repr=False
     )
+
+    @property
+    def is_removed_unasked(self) -> bool:
+        """Whether drift remediation deletes an undeclared resource of Tenantry that `remove` does not
+        name."""
+        return self.removal in ("at once", "retired")
 
     @property
     def is_removable(self) -> bool:

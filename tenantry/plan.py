@@ -93,11 +93,8 @@ class Left:
     id: Id
     reason: str
     """Why it is still there, and how it is deleted."""
-
-    @property
-    def removal(self) -> Removal:
-        """What happens to it."""
-        return self.id.kind.removal
+    removal: Removal
+    """What happens to it."""
 
 
 @dataclass(frozen=True)

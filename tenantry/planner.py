@@ -218,7 +218,7 @@ def _left(owner: Owner, declared: Collection[Id], observed: Observed) -> Iterato
         if id in declared or id.kind.removal == "at once":
             continue
         if reason := id.kind.explain_left(owner, id.key, live):
-            yield Left(id, reason)
+            yield Left(id, reason, id.kind.removal)
 
 
 def _dropped(resource: Resource, live: Live) -> Iterable[Difference]:

@@ -12,8 +12,9 @@ from tenantry.drift.findings import Finding
 from tenantry.resources import Id
 from tenantry.systems.credentials.accounts import ACCOUNT
 from tenantry.systems.credentials.contents import DOCKER, content
-from tenantry.systems.credentials.foreign import SystemRobots, works
+from tenantry.systems.credentials.foreign import SystemRobots
 from tenantry.systems.harbor.client import Row
+from tenantry.systems.harbor.robots import works
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import Object
 from tenantry.systems.kubernetes.kinds import SECRET, SERVICE_ACCOUNT

@@ -7,12 +7,12 @@ images of a removed team because it has the same name.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 from tenantry.declared import files
-from tenantry.declared.offboarding import KEY
+from tenantry.declared.offboarding import KEY, Offboarding
 from tenantry.declared.team import Team
 from tenantry.declared.yaml_nodes import FaultyText
 
@@ -33,6 +33,8 @@ class Archived:
     """The file, relative to the declared state's folder."""
     projects: frozenset[str] = frozenset()
     """The names of the Harbor projects that the removal kept."""
+    record: Offboarding | None = None
+    """The record of the offboarding; None if it cannot be read."""
     fault: str = ""
     """Why the kept resources are unknown; empty if they are known."""
     content: Any = field(default=None, repr=False, compare=False)
@@ -66,8 +68,14 @@ def _read(folder: Path, path: Path) -> Archived:
     if not isinstance(content, Mapping) or not isinstance(kept, Mapping):
         text = f"{file}:1: must have the record '{KEY}', with what the removal kept"
         return Archived(name, file, fault=text)
+    try:
+        parsed = Offboarding.model_validate(record)
+    except ValueError:
+        parsed = None
     projects = (str(key).removeprefix(_PROJECT) for key in kept if str(key).startswith(_PROJECT))
-    return Archived(str(content.get("name", name)), file, frozenset(projects), content=content)
+    return Archived(
+        str(content.get("name", name)), file, frozenset(projects), parsed, content=content
+    )
 
 
 def refusal(archive: Iterable[Archived], team: Team) -> str:
@@ -81,22 +89,21 @@ def refusal(archive: Iterable[Archived], team: Team) -> str:
         if team.project in each.projects:
             return (
                 f"the Harbor project '{team.project}' still holds the images of the removed team "
-                f"'{each.name}' ({each.file}). Choose another name; or delete the project in Harbor "
-                f"and its line in '{KEY}.kept' of that file; or, to continue the removed team, move "
+                f"'{each.name}' ({each.file}). Choose another name; or run offboard-team for "
+                f"'{each.name}' with 'delete_images', which has the project and its images deleted; or, to continue the removed team, move "
                 f"that file to teams/{each.name}.yaml and remove '{KEY}' from it"
             )
     return ""
 
 
-def new_file(folder: Path, name: str, removed: date, since: Any) -> Path:
+def new_file(folder: Path, name: str, removed: date, since: datetime) -> Path:
     """Return the path for the file of a removed team.
 
     It is the path of an existing file if that file records the same offboarding: an earlier run may
-    have been interrupted after it had written the file.
+    have been interrupted after it had written the file, or may have kept the project that was deleted now.
     """
     for each in read_archive(folder):
-        record = each.content.get(KEY) if each.content else None
-        if each.name == name and isinstance(record, Mapping) and record.get("since") == since:
+        if each.name == name and each.record is not None and each.record.since == since:
             return folder / each.file
     stem = f"{name}.{removed.isoformat()}"
     number = 1

@@ -165,6 +165,7 @@ def push_archive(
     record: Offboarding,
     removed: datetime,
     kept: Mapping[str, str],
+    projects: Mapping[str, int],
 ) -> None:
     """Commit that a removed team's file moves to the archive, and push it: one commit.
 
@@ -176,6 +177,7 @@ def push_archive(
         record: the record of its offboarding, as the run has read it.
         removed: the time of the removal.
         kept: the kept resources, with the reasons.
+        projects: as in `archive_team`.
 
     Raises:
         TenantryError: the record was changed, or the push is not allowed.
@@ -184,7 +186,7 @@ def push_archive(
     """
 
     def push(remote: Remote, head: Head, folder: Path) -> None:
-        moved = archive_team(folder, name, record, removed, kept)
+        moved = archive_team(folder, name, record, removed, kept, projects)
         if moved.written:
             written = {each: folder / each for each in moved.written}
             message = f"Archive team {name}, which was removed\n"

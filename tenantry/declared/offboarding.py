@@ -59,6 +59,10 @@ class Offboarding(Model):
     kept: dict[str, str] = {}
     """The resources that the removal kept, each with the reason. It is set in an archived file
     only."""
+    kept_projects: dict[str, int] = {}
+    """The numbers of the Harbor projects that Tenantry created and that the removal kept because of their
+    images. `offboard-team` needs them to delete such a project later: nothing else shows any more that it
+    was the team's."""
 
     def is_over(self, today: date) -> bool:
         """Return whether the grace period is over."""

@@ -59,7 +59,12 @@ class Moved:
 
 
 def archive_team(
-    folder: Path, name: str, record: Offboarding, removed: datetime, kept: Mapping[str, str]
+    folder: Path,
+    name: str,
+    record: Offboarding,
+    removed: datetime,
+    kept: Mapping[str, str],
+    projects: Mapping[str, int],
 ) -> Moved:
     """Move the file of a removed team to the archive, with what was kept.
 
@@ -72,6 +77,7 @@ def archive_team(
         record: the record of its offboarding, as the run has read it.
         removed: the time of the removal.
         kept: the kept resources, with the reasons.
+        projects: the numbers of the projects that were kept because of their images, by name.
 
     Returns:
         The changed files; none if no file declares the team any more.
@@ -84,12 +90,14 @@ def archive_team(
         if content is None:
             return Moved()
         check_record(name, content, record)
-        target = archive.new_file(folder, name, removed.date(), content[KEY].get("since"))
+        target = archive.new_file(folder, name, removed.date(), record.since)
         yaml = round_trip()
         document = yaml.load(path.read_text(encoding="utf-8-sig"))
         document[KEY]["removed"] = removed.isoformat(timespec="seconds")
-        if kept:
-            document[KEY]["kept"] = dict(kept)
+        for key, found in (("kept", kept), ("kept_projects", projects)):
+            document[KEY].pop(key, None)
+            if found:
+                document[KEY][key] = dict(found)
         body = StringIO()
         yaml.dump(document, body)
         write({target: body.getvalue()})

@@ -13,7 +13,7 @@ from tenantry.plan import Action
 from tenantry.resources import PLATFORM, Id, Live, Observed, Unreadable
 from tenantry.systems.credentials.foreign import is_kept
 from tenantry.systems.credentials.places import annotations_of
-from tenantry.systems.harbor.kinds import ROBOT
+from tenantry.systems.harbor.kinds import ROBOT, SYSTEM_ROBOT
 from tenantry.systems.harbor.robots import purpose_of
 from tenantry.systems.keycloak.kinds import CLIENT
 from tenantry.systems.kubernetes.kinds import HELD_ROBOT, SECRET
@@ -85,23 +85,27 @@ class Extras:
                 continue  # its team may be declared, and not part of this run
             if team is None and live.team != PLATFORM and not self._state.knows_all_names:
                 continue  # a file without a readable name may declare that team
-            if id.kind != ROBOT or team is None or self._is_past_retirement(team, id):
+            if team is None or not self._is_needed(team, id):
                 yield id, live
 
-    def _is_past_retirement(self, team: Team, robot: Id) -> bool:
+    def _is_needed(self, team: Team, robot: Id) -> bool:
+        """Return whether a resource is a robot that a team still needs."""
+        credentials = self._systems.credentials
         try:
-            return self._systems.credentials.is_past_retirement(team, robot, self._observed)
+            if robot.kind == ROBOT:
+                return not credentials.is_past_retirement(team, robot, self._observed)
+            return robot.kind == SYSTEM_ROBOT and credentials.is_in_use(team, robot, self._observed)
         except Exception as error:  # noqa: BLE001 any error fails this one robot only
             failure = as_tenantry_error(error, f"checking {robot}")
             self._observed.unreadable[robot] = Unreadable(failure, team.name)
-            return False
+            return True
 
     def _finding(self, id: Id, live: Live) -> Finding:
         team = live.team or PLATFORM
         mark = "has Tenantry's mark" if live.marked else "does not have Tenantry's mark"
         is_known = not team or team in self._state.names
         subject = "it is not declared" if is_known else "it and its team are not declared"
-        remedy: Action | None = "delete" if live.marked and id.kind.is_removable else None
+        remedy: Action | None = "delete" if live.marked and id.kind.is_removed_unasked else None
         advice = self._explain(id, live)
         if id in self.retired:
             remedy = None
@@ -113,7 +117,16 @@ class Extras:
             advice = ""
         if team in self.vanished:
             remedy, advice = None, _advice(team)
-        if team in self._teams and id.kind == ROBOT and self._is_kept(self._teams[team], live):
+        if id.kind == SYSTEM_ROBOT and is_known:
+            advice = (
+                "It works in this team's project only. Name it in 'replaces' of a robot, so that rotation "
+                f"retires it with an overlap; or, if nothing uses it, delete it with 'remove': {id}."
+            )
+        if (
+            team in self._teams
+            and id.kind in (ROBOT, SYSTEM_ROBOT)
+            and self._is_kept(self._teams[team], live)
+        ):
             advice = (
                 "An adopted Secret holds its credential. Name it in 'replaces' of the robot: the "
                 "rotation then replaces its credential, and retires it."

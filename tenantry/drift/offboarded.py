@@ -7,6 +7,7 @@ from tenantry.declared.offboarding import KEY
 from tenantry.drift.findings import TEAM, Finding, FindingClass, SystemName
 from tenantry.drift.severity import severity
 from tenantry.errors import TenantryError
+from tenantry.offboarding.plan import Kept
 from tenantry.offboarding.revocation import Revocation
 from tenantry.plan import Change
 from tenantry.resources import Id
@@ -45,7 +46,10 @@ def find_unrevoked(
     walk = Revocation(systems, team, run_directly, check_unread, adopted=False)
     plan = walk.plan()
     failure = walk.observed.failure(team.name)
-    found = list(_findings(systems, team, plan.changes, system_names))
+    found = [
+        *_findings(systems, team, plan.changes, system_names),
+        *_still_given(systems, team, walk.kept, system_names),
+    ]
     return found if failure is None else [*found, unreadable(systems, team, failure)]
 
 
@@ -67,6 +71,23 @@ def _findings(
             marked=True,
             advice=f"Run offboard-team for '{team.name}' again, which revokes it.",
         )
+
+
+def _still_given(
+    systems: Systems, team: Team, kept: Iterable[Kept], system_names: Sequence[SystemName]
+) -> Iterator[Finding]:
+    """Yield a finding for each resource that still gives access, and that a revocation does not change."""
+    for each in kept:
+        if each.grants_access and each.id.system in system_names:
+            yield Finding(
+                "extra",
+                "critical" if each.id.kind.grants_access else "warning",
+                each.id,
+                team.name,
+                systems.state.locate(team.name, (KEY,)),
+                detail=f"its team is being offboarded, and this still gives access: {each.reason}",
+                advice="No run changes it. Disable or delete it by hand.",
+            )
 
 
 def unreadable(systems: Systems, team: Team, error: TenantryError) -> Finding:

@@ -94,7 +94,7 @@ def choose(detected: Detected, remediate: Remediate, remove: Collection[str] = (
             taken = [change for change in taken if change.stage != "Mark as applied"]
         plans[plan.team] = taken
     for id, live in detected.extras.items():
-        marked = remediate == "all" and live.marked and id.kind.is_removable
+        marked = remediate == "all" and live.marked and id.kind.is_removed_unasked
         if (marked and id not in detected.retired) or id in named:
             plans.setdefault(live.team or PLATFORM, []).append(_removal(id, live))
     return Remedy(tuple(Plan(team, tuple(taken)) for team, taken in plans.items() if taken))

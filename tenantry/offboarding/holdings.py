@@ -13,10 +13,12 @@ from tenantry.errors import TenantryError
 from tenantry.offboarding.leftovers import Leftovers
 from tenantry.resources import Id, Live, Observed
 from tenantry.systems.credentials.pairs import pair
-from tenantry.systems.harbor.kinds import PROJECT
+from tenantry.systems.harbor.kinds import PROJECT, SYSTEM_ROBOT
 from tenantry.systems.harbor.robots import robot_id
 from tenantry.systems.keycloak.kinds import MAPPER
 from tenantry.systems.kubernetes.intents import project_intent
+from tenantry.systems.kubernetes.kinds import SECRET
+from tenantry.systems.kubernetes.record import recorded
 from tenantry.systems.systems import Systems
 from tenantry.walk import Step, accept_unread, observe_owners, run_directly
 
@@ -35,6 +37,8 @@ class Holding:
     """Whether it is in the team's own project or namespaces."""
     why_kept: str
     """Why it must not be changed; empty if it is the team's."""
+    is_only_recorded: bool = False
+    """Whether its mark is lost, and only the record of the first namespace names it."""
 
     @property
     def container(self) -> Id | None:
@@ -71,6 +75,7 @@ def holdings(
         observed: what was observed of it.
         adopted: whether resources that Tenantry has adopted may be changed.
     """
+    secrets = recorded(team, observed, SECRET)
     has_intent = project_intent(team, observed) is not None
     names = {resource.id for resource in systems.desired(team, observed)} | set(_robots(team))
     for id, live in observed.live.items():
@@ -81,10 +86,18 @@ def holdings(
         is_marked = live.marked and live.team == team.name and kind != MAPPER
         around = observed.live.get(container) if container else None
         is_inside = container in names or (around is not None and _is_of(around, team))
-        if not (id in names or is_marked or is_inside):
+        is_only_recorded = kind == SECRET and id.key in secrets and not (live.ours or live.foreign)
+        is_found = is_only_recorded or (kind == SYSTEM_ROBOT and live.team == team.name)
+        if not (id in names or is_marked or is_inside or is_found):
             continue
         if live.foreign:
             why = live.foreign
+        elif _was_kept(team, id, live):
+            why = ""
+        elif kind == SYSTEM_ROBOT:
+            why = f"{_NOT_OURS}, and it works in project '{team.project}' only"
+        elif is_only_recorded and not is_inside:
+            why = f"{_NOT_OURS}, or its mark was removed. It may hold a credential of the team"
         elif container and is_inside and (around is None or not around.ours):
             why = f"Tenantry did not create the {container.kind} that contains it"
         elif PROJECT in (kind, kind.container) and not (has_intent or is_marked):
@@ -94,7 +107,18 @@ def holdings(
             why = _NOT_OURS
         else:
             why = _ADOPTED if live.adopted and not adopted else ""
-        yield Holding(id, live, is_inside, why)
+        yield Holding(id, live, is_inside, why, is_only_recorded and not is_inside)
+
+
+def _was_kept(team: Team, id: Id, live: Live) -> bool:
+    """Return whether it is the project that an earlier removal of the team kept, by its number.
+
+    That removal deleted everything that recorded the owner of the project. Harbor never uses a number
+    again.
+    """
+    kept = team.offboarding.kept_projects if team.offboarding else {}
+    is_project = id.kind == PROJECT and id.key == team.project
+    return is_project and live.handle["project_id"] == kept.get(team.project)
 
 
 def _container(id: Id) -> Id | None:

@@ -1,5 +1,8 @@
 """What a team no longer declares, and still carries its mark: it ends with the team, too.
 
+Besides, robots of Harbor's system level that others have limited to the team's project: they are kept,
+and listed since they give access.
+
 Only marks that a tenant cannot write count: on namespaces, in Keycloak, and on Secrets outside of the
 teams' namespaces. Such a mark must name this platform, which marks of earlier releases do not.
 """
@@ -56,6 +59,8 @@ class Leftovers:
             self._observe_namespaces(team, observed, seen)
             self._observe_secrets(team, observed, seen)
             self._observe_keycloak(team, observed, seen)
+        projects = {team.project: team.name for team in teams}
+        self._systems.harbor.observe_system_robots(projects, seen)
         return seen
 
     def _is_own(self, mark: Mark | None, team: Team) -> bool:

@@ -27,6 +27,8 @@ class Kept:
     """Why it is kept. It can contain text that a tenant has written."""
     grants_access: bool = False
     """Whether it still gives somebody access to the team's images or namespaces."""
+    number: int | None = None
+    """The number of a project of Tenantry that is kept because of its images, only."""
 
 
 @dataclass(frozen=True)

@@ -134,10 +134,11 @@ class _Planner:
     def _kept(self) -> Iterator[tuple[Id, Kept]]:
         """Yield the resources that are kept, including those in a container that is deleted."""
         for id, holding in self._holdings.items():
-            why = holding.why_kept
+            why, number = holding.why_kept, None
             if id.kind == PROJECT and self._repositories and not self._delete_images:
-                number = count(len(self._repositories), "repository", "repositories")
-                why = f"it contains {number}, and the images are to be kept"
+                number = None if why else int(holding.live.handle["project_id"])
+                amount = count(len(self._repositories), "repository", "repositories")
+                why = f"it contains {amount}, and the images are to be kept"
             elif id.kind == NAMESPACE and not why and (other := self._other_project(holding)):
                 why = (
                     f"it records that Harbor project '{other}' is the team's. Declare 'names: "
@@ -148,7 +149,7 @@ class _Planner:
             if why and (id.kind.removal_step is not None or id.kind.grants_access):
                 is_disabled = holding.live.fields.get("disabled") is True
                 grants = id.kind.grants_access and not is_disabled
-                yield id, Kept(id, why, grants_access=grants)
+                yield id, Kept(id, why, grants_access=grants, number=number)
 
     def _other_project(self, holding: Holding) -> str:
         """Return the project that a namespace records if it is not the declared one, else nothing."""

@@ -92,8 +92,10 @@ class Revocation(Walk[Team]):
         kept: list[Kept] = []
         for holding in holdings(self.systems, self.owner, self.observed, adopted=self._adopted):
             change = self._change(holding)
-            if holding.why_kept and (change is not None or _grants_access(holding)):
-                kept.append(Kept(holding.id, holding.why_kept, grants_access=True))
+            is_shown = holding.is_only_recorded or _grants_access(holding)
+            if holding.why_kept and (change is not None or is_shown):
+                access = not holding.is_only_recorded
+                kept.append(Kept(holding.id, holding.why_kept, grants_access=access))
             elif change is not None:
                 changes.append(change)
         changes.sort(key=lambda change: STAGES.index(change.stage))

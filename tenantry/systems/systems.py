@@ -5,6 +5,7 @@ project is recorded on a namespace, and a namespace holds the Secrets of robots.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from types import TracebackType
@@ -33,7 +34,7 @@ from tenantry.systems.keycloak.harbors_client import secret_of
 from tenantry.systems.keycloak.platform import KeycloakPlatform
 from tenantry.systems.keycloak.team import KeycloakTeams
 from tenantry.systems.kubernetes.client import KubernetesClient
-from tenantry.systems.kubernetes.record import with_record
+from tenantry.systems.kubernetes.record import check_size, with_record
 from tenantry.systems.kubernetes.team import KubernetesTeams
 
 hide_wire_logs()
@@ -119,7 +120,6 @@ class Systems:
             marks,
             self.harbor_platform.hand_over,
             renew_secret_before=renew_client_secret_before,
-            extras=extras,
         )
         self.istio_platform = IstioPlatform(clusters, harbor, state, marks, issuer)
         self.platform_adapters: tuple[Adapter[Platform], ...] = (
@@ -224,7 +224,9 @@ class Systems:
             team = team.model_copy(update={"adopt": NEVER})
         desired = self.desired(team, observed)
         with understood("kubernetes", f"plan team '{team.name}'"):
-            return make_plan(team, desired, observed, partial=partial)
+            check_size(team, desired, observed)
+            plan = make_plan(team, desired, observed, partial=partial)
+            return replace(plan, left=(*plan.left, *self.keycloak.groups.forgotten(team, observed)))
 
     def plan_platform(
         self,

@@ -90,7 +90,7 @@ def test_the_table_shows_each_change_refusal_and_wait() -> None:
         (CREATE, UPDATE, change("replace"), change("delete"), change("adopt", MARK, live=Live({}))),
         (Refusal(MEMBER, "it is [bold]theirs[/]"),),
         (Refusal(MEMBER, "for the user"),),
-        left=(Left(PROJECT, "it holds [bold]images[/]"),),
+        left=(Left(PROJECT, "it holds [bold]images[/]", "kept"),),
     )
     text = shown(Outcome("shop", plan), Outcome("data", Plan("data")))
     lines = [" ".join(line.replace("│", " ").split()) for line in text.splitlines()]
@@ -169,7 +169,7 @@ def test_the_document_has_everything_in_full_and_is_json() -> None:
         (made,),
         (Refusal(MEMBER, "theirs"),),
         (Refusal(PROJECT, "soon"),),
-        left=(Left(PROJECT, "images"),),
+        left=(Left(PROJECT, "images", "kept"),),
     )
     document = explain.document([Outcome("shop", plan)])
     assert json.loads(json.dumps(document)) == [

@@ -644,7 +644,7 @@ def test_a_removed_team_moves_to_the_archive_in_one_commit(
 
     removed, kept = datetime(2026, 12, 14, tzinfo=UTC), {"harbor/project/team-shop": "images"}
     for _ in range(2):  # the second time nothing is left to move
-        push_archive(repository, "shop", BEGUN, removed, kept)
+        push_archive(repository, "shop", BEGUN, removed, kept, {})
 
     assert len(bare.log) == before + 2
     assert bare.log[0].endswith(": Archive team shop, which was removed")
@@ -657,7 +657,7 @@ def test_a_removed_team_moves_to_the_archive_in_one_commit(
 def test_the_last_team_can_be_archived(bare: BareRepository, repository: Repository) -> None:
     bare.commit({"teams/shop.yaml": SHOP})
     push_edit(repository, record("shop", BEGUN), "Record the offboarding of team shop")
-    push_archive(repository, "shop", BEGUN, datetime(2026, 12, 14, tzinfo=UTC), {})
+    push_archive(repository, "shop", BEGUN, datetime(2026, 12, 14, tzinfo=UTC), {}, {})
     assert load_commit(repository).names == frozenset()
 
 
@@ -669,7 +669,7 @@ def test_an_older_commit_restores_no_team_that_was_offboarded_since(
     found = load_commit(repository, old)
     assert list(found.teams) == ["data"]
     assert list(found.offboarding) == ["shop"]
-    push_archive(repository, "shop", BEGUN, datetime(2026, 12, 14, tzinfo=UTC), {})
+    push_archive(repository, "shop", BEGUN, datetime(2026, 12, 14, tzinfo=UTC), {}, {})
     found = load_commit(repository, old)
     assert list(found.teams) == ["data"]
     assert "was removed (archive/shop.2026-12-14.yaml)" in found.faults[0]

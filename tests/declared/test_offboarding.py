@@ -135,23 +135,44 @@ def test_a_removed_team_moves_to_the_archive_with_what_was_kept(tmp_path: Path) 
     edit(folder, record("shop", SOON))
     kept = {"harbor/project/team-shop": "3 repositories hold images"}
     removed = datetime(2026, 12, 14, 3, tzinfo=UTC)
-    moved = archive_team(folder, "shop", SOON, removed, kept)
+    moved = archive_team(folder, "shop", SOON, removed, kept, {})
     assert moved == Moved(("archive/shop.2026-12-14.yaml",), ("teams/shop.yaml",))
     archived = (folder / "archive" / "shop.2026-12-14.yaml").read_text()
     assert archived.startswith(text)
     state = declared.load(folder)
     assert state.names == {"data"}
     assert [each.projects for each in state.archive] == [{"team-shop"}]
-    assert archive_team(folder, "shop", SOON, removed, kept) == Moved()
+    assert archive_team(folder, "shop", SOON, removed, kept, {}) == Moved()
+
+
+def test_a_team_that_is_removed_again_frees_the_project_that_it_kept(tmp_path: Path) -> None:
+    folder = write(tmp_path, {"name": "shop"})
+    edit(folder, record("shop", SOON))
+    kept, number = {"harbor/project/team-shop": "images"}, {"team-shop": 7}
+    archive_team(folder, "shop", SOON, datetime(2026, 12, 14, tzinfo=UTC), kept, number)
+    (archived,) = declared.load(folder).archive
+    assert archived.record is not None
+    assert archived.record.kept_projects == number
+    again = SOON.model_copy(update={"kept_projects": number, "delete_images": True})
+    content = {"name": "shop", "offboarding": again.model_dump(mode="json")}
+    write(folder, content)
+    assert list(declared.load(folder).offboarding) == ["shop"]
+    archive_team(folder, "shop", again, datetime(2026, 12, 15, tzinfo=UTC), {}, {})
+    (archived,) = declared.load(folder).archive
+    assert archived.projects == frozenset()
+    assert archived.record is not None
+    assert archived.record.kept_projects == {}
+    write(folder, {"name": "shop"})
+    assert list(declared.load(folder).teams) == ["shop"]
 
 
 def test_an_interrupted_move_is_completed_in_the_same_file(tmp_path: Path) -> None:
     folder = write(tmp_path, {"name": "shop"})
     edit(folder, record("shop", SOON))
     text = (folder / "teams" / "shop.yaml").read_text()
-    archive_team(folder, "shop", SOON, datetime(2026, 12, 14, tzinfo=UTC), {})
+    archive_team(folder, "shop", SOON, datetime(2026, 12, 14, tzinfo=UTC), {}, {})
     (folder / "teams" / "shop.yaml").write_text(text)  # it was killed before it deleted the file
-    archive_team(folder, "shop", SOON, datetime(2026, 12, 15, tzinfo=UTC), {})
+    archive_team(folder, "shop", SOON, datetime(2026, 12, 15, tzinfo=UTC), {}, {})
     assert [path.name for path in (folder / "archive").iterdir()] == ["shop.2026-12-14.yaml"]
     assert not (folder / "teams" / "shop.yaml").exists()
 
@@ -162,7 +183,7 @@ def test_the_second_team_of_a_name_has_an_archive_file_of_its_own(tmp_path: Path
         write(folder, {"name": "shop"})
         begun = SOON.model_copy(update={"since": SOON.since + timedelta(days=number)})
         edit(folder, record("shop", begun))
-        archive_team(folder, "shop", begun, removed, {})
+        archive_team(folder, "shop", begun, removed, {}, {})
     names = sorted(path.name for path in (folder / "archive").iterdir())
     assert names == ["shop.2026-12-14.2.yaml", "shop.2026-12-14.yaml"]
 
@@ -170,7 +191,7 @@ def test_the_second_team_of_a_name_has_an_archive_file_of_its_own(tmp_path: Path
 def test_a_team_that_was_onboarded_again_is_not_archived(tmp_path: Path) -> None:
     folder = write(tmp_path, {"name": "shop"})
     with pytest.raises(TenantryError, match="was changed in its file"):
-        archive_team(folder, "shop", SOON, datetime.now(UTC), {})
+        archive_team(folder, "shop", SOON, datetime.now(UTC), {}, {})
     assert declared.load(folder).teams.keys() == {"shop"}
     assert not (folder / "archive").exists()
 

@@ -143,6 +143,46 @@ def test_a_removal_is_approved_once_and_keeps_a_project_with_images(
     assert set(robots(bench).values()) == {False}
 
 
+@pytest.mark.long
+@pytest.mark.demand("lifecycle", "a project that was kept is deleted later, after an approval")
+def test_a_project_that_was_kept_is_deleted_by_offboarding_the_removed_team_again(
+    onboarded: SandboxBench,
+) -> None:
+    bench = onboarded
+    push_image(bench, "data")
+    data = {"team": "data", "confirm": "data", "grace_days": 0}
+    offboard(bench, **data)
+    removal = bench.start("remove-offboarded-teams")
+    answer(bench, removal, approve=True)
+    assert "project kept: team-data" in bench.platform.wait_for_run(removal)["state"]["message"]
+    before = bench.sandbox.requests.writes()
+
+    run = offboard(bench, **data)
+    assert run["state_type"] == "FAILED"
+    assert "The removal kept Harbor project team-data." in run["state"]["message"]
+    assert "run offboard-team again with 'delete_images'" in run["state"]["message"]
+    run = offboard(bench, **data, delete_images=True, dry_run=True)
+    assert run["state"]["message"] == "Dry run: 0 resources would be revoked."
+    assert not list((bench.declared / "teams").glob("data.yaml"))
+
+    run = offboard(bench, **data, delete_images=True)
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    assert bench.sandbox.requests.writes() == before
+    assert record_of(bench, "data")["kept_projects"].keys() == {"team-data"}
+    assert has_project(bench, "data")
+    removal = bench.start("remove-offboarded-teams")
+    assert "team-data/web" in wait_for_approval(bench, removal).description
+    answer(bench, removal, approve=True)
+    run = bench.platform.wait_for_run(removal)
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    assert not has_project(bench, "data")
+    assert archived(bench, "data").keys().isdisjoint({"kept", "kept_projects"})
+
+    run = bench.run("onboard-team", team={"name": "data"})
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    assert set(robots(bench, "data").values()) == {False}
+
+
 def test_nothing_is_revoked_or_removed_if_the_source_is_empty(onboarded: SandboxBench) -> None:
     bench = onboarded
     for name in ("shop", "data"):

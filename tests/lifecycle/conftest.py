@@ -1,7 +1,7 @@
 """Sites for the tests of this folder: on the sandbox, and on real servers."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -14,11 +14,18 @@ from tenantry.connections import Cluster as ClusterAccount
 from tenantry.connections import Connections, HarborAccount, KeycloakAccount
 from tenantry.sandbox import Sandbox
 from tests.lifecycle.site import Site
+from tests.lifecycle.taking_out import declare_all
 from tests.real.fixtures import Cluster, Keycloak
 from tests.real.servers.apiserver import connect
 from tests.real.servers.given import remove_from_cluster, remove_from_harbor
 from tests.support.addresses import GivenHarbor, given
 from tests.support.harness import Bench, connections
+
+
+@pytest.fixture
+def shop(begin: Callable[..., Bench]) -> Bench:
+    """Return a team that is onboarded with an entry in each list of its declaration."""
+    return begin(declare_all)
 
 
 @pytest.fixture

@@ -4,9 +4,14 @@ import json
 
 import pytest
 
+from tenantry import offboarding
+from tenantry.declared import Team
 from tenantry.outcomes import NotApproved
+from tenantry.systems.harbor.kinds import PROJECT
 from tests.offboarding.land import (
+    DATA,
     FOREIGN_AUTH,
+    PLATFORM,
     admin,
     bystanders,
     left,
@@ -202,6 +207,66 @@ def test_a_new_team_of_the_same_name_gets_nothing_of_the_removed_one(land: Bench
     assert project.repositories == {}
     assert not any(land.systems.harbor_client.accepts(*login) for login in logins)
     assert land.secret("oidc-web")["client_secret"] != client_secret
+
+
+# A project that was kept
+
+
+def finish(bench: Bench, number: int) -> Team:
+    """Declare what `offboard-team` declares to have a kept project deleted, and return the team."""
+    record = {
+        "since": "2026-11-30T16:00:00Z",
+        "by": "ann",
+        "remove_after": "2026-12-14",
+        "delete_images": True,
+        "kept_projects": {"team-shop": number},
+    }
+    bench.declare({"name": "shop", "offboarding": record}, DATA, platform=PLATFORM)
+    return bench.state.offboarding["shop"]
+
+
+@pytest.mark.demand(
+    "lifecycle", "a project that a removal kept is deleted later, if it is the same"
+)
+def test_a_project_that_was_kept_is_removed_later_with_its_images(land: Bench) -> None:
+    push_images(land, "web")
+    revoke(land)
+    (kept,) = (each for each in remove(land).kept if each.id.kind == PROJECT)
+    assert kept.number == land.sandbox.harbor.projects["team-shop"].id
+    others = bystanders(land)
+    team = finish(land, kept.number)
+    with land.process() as systems:
+        assert offboarding.revoke(systems, team).done == ()
+        found = offboarding.plan_removal(systems, team)
+        assert ids(found.removed) == ["harbor/repository/team-shop/web", "harbor/project/team-shop"]
+        assert found.is_approved(found.approval)
+        assert found.is_approved(found.digest)
+        assert not found.is_approved("of-something-else")
+        assert offboarding.remove(systems, found).is_complete
+    assert left(land) == FOREIGN
+    assert bystanders(land) == others
+
+
+def test_another_project_with_the_name_of_a_kept_one_is_not_removed(land: Bench) -> None:
+    push_images(land, "web")
+    revoke(land)
+    (kept,) = (each for each in remove(land).kept if each.id.kind == PROJECT)
+    assert kept.number is not None
+    with land.process() as systems:
+        harbor = systems.harbor_client
+        harbor.delete("/projects/team-shop/repositories/web", by_name=True)
+        harbor.delete(f"/projects/{kept.number}")
+        harbor.post("/projects", {"project_name": "team-shop"})
+    push_images(land, "web")
+    others = everything_of(land)
+    team = finish(land, kept.number)
+    with land.process() as systems:
+        found = offboarding.plan_removal(systems, team)
+        assert found.is_empty
+        (reason,) = (each.reason for each in found.kept if each.id.kind == PROJECT)
+        offboarding.remove(systems, found)
+    assert "no namespace of the team records that Tenantry created the project" in reason
+    assert everything_of(land) == others
 
 
 # Guards

@@ -2,13 +2,18 @@
 
 import json
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
-from tenantry import offboarding
+from tenantry import drift, offboarding
+from tenantry.systems.kubernetes.kinds import SECRET
 from tests.offboarding.land import (
+    DATA,
     FOREIGN_AUTH,
+    PLATFORM,
+    SHOP,
+    admin,
     bystanders,
     process,
     revoke,
@@ -123,3 +128,76 @@ def test_the_steps_and_the_changes_are_reported(land: Bench) -> None:
     assert "observe what is no longer declared" in steps
     assert changes == [str(change.id) for change in outcome.done]
     assert len(changes) > 8
+
+
+@pytest.mark.demand("lifecycle", "a revocation empties sinks that are no longer declared")
+def test_sinks_that_are_no_longer_declared_are_emptied_too(land: Bench) -> None:
+    robots = {**SHOP["robots"], "ci": {"expiry_days": 90}}
+    land.declare({**SHOP, "robots": robots}, DATA, platform=PLATFORM)
+    others = bystanders(land)
+    outcome = revoke(land)
+    assert {each.id.key for each in outcome.done if each.id.kind == SECRET} == {
+        f"pipelines/{kind}-shop" for kind in ("kaniko", "basic", "docker")
+    }
+    assert json.loads(land.secret("kaniko-shop", "pipelines")["config.json"]) == {
+        "auths": FOREIGN_AUTH
+    }
+    assert land.secret("basic-shop", "pipelines")["password"] == ""
+    assert json.loads(land.secret("docker-shop", "pipelines")[".dockerconfigjson"]) == {"auths": {}}
+    assert revoke(land).done == ()
+    assert bystanders(land) == others
+
+
+def test_a_sink_whose_mark_was_removed_is_listed_as_kept(land: Bench) -> None:
+    robots = {**SHOP["robots"], "ci": {"expiry_days": 90}}
+    land.declare({**SHOP, "robots": robots}, DATA, platform=PLATFORM)
+    gone = {"metadata": {"labels": {"app.kubernetes.io/managed-by": None}}}
+    land.systems.home_cluster.merge("Secret", "docker-shop", "pipelines", gone)
+    before = land.secret("docker-shop", "pipelines")
+    kept = {str(each.id): each for each in revoke(land).kept}
+    found = kept["kubernetes/Secret/pipelines/docker-shop"]
+    assert "Tenantry did not create it" in found.reason
+    assert land.secret("docker-shop", "pipelines") == before
+
+
+@pytest.mark.demand("lifecycle", "a revocation lists the robots of others that still give access")
+def test_robots_of_others_for_the_team_are_listed_and_critical_in_drift(land: Bench) -> None:
+    names = [
+        make_system_robot(land, name, *projects)["name"]
+        for name, projects in (
+            ("shops", ("team-shop",)),
+            ("both", ("team-shop", "team-data")),
+            ("all", ("*",)),
+            ("datas", ("team-data",)),
+        )
+    ]
+    record = {"since": "2026-11-30T16:00:00Z", "by": "ann", "remove_after": "2099-01-01"}
+    land.declare({**SHOP, "offboarding": record}, DATA, platform=PLATFORM)
+    team = land.state.offboarding["shop"]
+    with land.process() as systems:
+        kept = {str(each.id): each for each in offboarding.revoke(systems, team).kept}
+    assert kept.keys() == {f"harbor/system robot/{names[0]}"}
+    (found,) = kept.values()
+    assert found.grants_access
+    assert "Tenantry did not create it" in found.reason
+    with land.process(extras=True) as systems:
+        findings = [
+            each
+            for each in drift.find_drift(systems).report.findings
+            if each.team == "shop" or "system robot" in each.id
+        ]
+    assert [(each.id, each.severity) for each in findings] == [
+        (f"extra: harbor/system robot/{names[3]}", "critical"),
+        (f"extra: harbor/system robot/{names[0]}", "critical"),
+    ]
+    assert "this still gives access" in findings[1].detail
+
+
+def make_system_robot(bench: Bench, name: str, *projects: str) -> Any:
+    """Create a robot of Harbor's system level, as an administrator does."""
+    access = [{"resource": "repository", "action": "pull"}]
+    rights = [{"kind": "project", "namespace": each, "access": access} for each in projects]
+    body = {"name": name, "level": "system", "duration": -1, "permissions": rights}
+    answer = admin(bench)("POST", "/robots", json=body)
+    assert answer.status_code == 201, answer.text
+    return answer.json()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tenantry import drift
+from tenantry.locks import NoLock
 from tenantry.plan import Plan
 from tests.support.harness import Bench, Data, actions, granted
 from tests.support.rotation_harness import (
@@ -288,6 +289,51 @@ def test_a_robot_of_the_project_is_an_extra_only_once_nothing_holds_its_credenti
     assert actions(bench.plan()) == {"kubernetes/Namespace mark/team-shop": "update"}
     run(bench)
     assert extras() == ["harbor/robot/team-shop/builder"]
+
+
+@pytest.mark.parametrize("foreign", [OF_OTOMI, OF_SYSTEM], ids=lambda each: each.full)
+def test_a_robot_of_the_system_level_that_outlives_a_rotation_is_a_critical_extra(
+    bench: Bench, foreign: Foreign
+) -> None:
+    login = build(declare(bench), foreign)
+    bench.onboard()
+
+    def extras(*remove: str) -> list[drift.Finding]:
+        with bench.process(extras=True) as systems:
+            seen = drift.observe(systems, bench.teams, drift.SYSTEMS)
+            detected = drift.detect(systems, bench.teams, seen)
+            assert not drift.choose(detected, "all").removals
+            remedy = drift.choose(detected, "none", remove)
+            order = drift.Order(remove=remove)
+            drift.remediate_teams(systems, remedy, order, NoLock(), approved=True)
+        return [each for each in detected.report.findings if each.class_ == "extra"]
+
+    assert extras() == []
+    run(bench)
+    (found,) = extras()
+    id = f"harbor/system robot/{foreign.full}"
+    assert (str(found.resource), found.severity, found.team) == (id, "critical", "shop")
+    assert "Name it in 'replaces' of a robot, so that rotation retires it" in found.what_to_do
+    assert f"delete it with 'remove': {id}" in found.what_to_do
+    assert all_work(bench, {"theirs": login})
+
+    extras(id)
+    assert robot_of(bench, foreign) is None
+    assert extras() == []
+
+
+def test_a_robot_of_the_system_level_that_replaces_names_after_the_rotation_is_retired(
+    bench: Bench,
+) -> None:
+    login = build(declare(bench), OF_SYSTEM)
+    bench.onboard()
+    run(bench)
+    declare(bench, OF_SYSTEM.full)
+    bench.onboard()
+    for days in (0, 2, 9):
+        pass_time(bench, days=days)
+        run(bench)
+    assert none_works(bench, {"theirs": login})
 
 
 def test_a_robot_that_is_replaced_is_no_extra(bench: Bench) -> None:

@@ -232,7 +232,7 @@ URIS = ["https://a.example.com/cb", "https://b.example.com/cb"]
     ("drift", "resource", "field", "old", "new"),
     [
         (attributes, GROUP, "attributes.tenantry.io/team", ["data"], ["shop"]),
-        (leaves, "keycloak/group member/team-shop/Ann", "member", None, True),
+        (leaves, "keycloak/group member/team-shop/ann", "member", None, True),
         (of_client("enabled", False), WEB, "enabled", False, True),
         (of_client("publicClient", True), WEB, "publicClient", True, False),
         (of_client("standardFlowEnabled", False), WEB, "standardFlowEnabled", False, True),

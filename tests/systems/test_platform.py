@@ -8,7 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tenantry import drift
 from tenantry.errors import NotOurs
+from tenantry.locks import NoLock
 from tenantry.onboarding import configure, plan_platform
 from tenantry.plan import Plan
 from tenantry.resources import Resource
@@ -163,6 +165,54 @@ def test_a_platform_that_declares_nothing_makes_no_calls(bench: Bench) -> None:
 
     assert configure(bench.systems).plan == Plan("")
     assert bench.sandbox.requests.total() == 0
+
+
+@pytest.mark.demand("lifecycle", "the platform's plan shows removed groups and providers as left")
+def test_a_plan_shows_the_groups_and_providers_that_are_no_longer_declared(bench: Bench) -> None:
+    bench.declare(SHOP, platform=whole(bench))
+    configure(bench.systems)
+    keycloak = bench.systems.keycloak_client
+    keycloak.post("groups", {"name": "by-hand"})
+    theirs = {"alias": "theirs", "providerId": "oidc", "config": provider_config(bench)}
+    keycloak.post("identity-provider/instances", theirs)
+    bench.declare(
+        SHOP, platform={"name": "Test", "keycloak": {"realm": REALM, "realm_settings": {}}}
+    )
+
+    shown = plan(bench)
+
+    assert not shown.changes
+    left = {str(each.id): each for each in shown.left}
+    assert left.keys() == {"keycloak/group/platform-admins", "keycloak/identity provider/corp"}
+    group, provider = left.values()
+    assert (group.removal, provider.removal) == ("kept", "on request")
+    assert "To delete it: kcadm.sh delete groups/" in group.reason
+    command = "detect-drift with 'remove': keycloak/identity provider/corp"
+    assert command in provider.reason
+    assert configure(bench.systems).done == ()
+
+    with bench.process(extras=True) as systems:
+        seen = drift.observe(systems, bench.teams, drift.SYSTEMS)
+        detected = drift.detect(systems, bench.teams, seen)
+        found = {str(each.resource): each for each in detected.report.findings}
+        assert command in found["keycloak/identity provider/corp"].what_to_do
+        assert not [c for c in drift.choose(detected, "all").removals if "corp" in c.id.key]
+        order = drift.Order("none", remove=("keycloak/identity provider/corp",))
+        remedy = drift.choose(detected, "none", order.remove)
+        drift.remediate_teams(systems, remedy, order, NoLock(), approved=True)
+    (admins,) = list(keycloak.pages("groups", search="platform-admins"))
+    keycloak.delete(f"groups/{admins['id']}")
+
+    assert plan(bench).left == ()
+    aliases = [each["alias"] for each in keycloak.pages("identity-provider/instances")]
+    assert aliases == ["theirs"]
+
+
+def provider_config(bench: Bench) -> dict[str, str]:
+    """Return the configuration of a provider that was added by hand."""
+    (found,) = bench.systems.keycloak_client.pages("identity-provider/instances")
+    config = found["config"]
+    return {key: value for key, value in config.items() if not key.startswith(("tenantry", "app."))}
 
 
 def test_settings_of_others_stay(signed_on: Bench) -> None:

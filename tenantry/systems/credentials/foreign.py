@@ -21,7 +21,7 @@ from tenantry.systems.credentials.contents import Credential
 from tenantry.systems.credentials.observed import holds, rows
 from tenantry.systems.credentials.places import Place, annotations_of, places
 from tenantry.systems.harbor.client import HarborClient, Row
-from tenantry.systems.harbor.robots import expires_at
+from tenantry.systems.harbor.robots import only_project
 
 FOREIGN = "foreign robot"
 """The key in the handle of a Secret: the robot of another owner whose credential it keeps."""
@@ -70,7 +70,7 @@ def find_foreign(
             return row
     found = system.find(held.username)
     is_replaced = held.username in place.team.replaced_robots(place.purpose)
-    is_known = found is not None and (is_replaced or is_limited_to(found, place.team.project))
+    is_known = found is not None and (is_replaced or only_project(found) == place.team.project)
     return found if is_known else None
 
 
@@ -78,20 +78,6 @@ def names_robot(live: Live, row: Row) -> bool:
     """Return whether a Secret holds a credential with the user name of a robot."""
     held: Credential | None = live.handle["credential"]
     return held is not None and held.username == row["name"]
-
-
-def is_limited_to(row: Row, project: str) -> bool:
-    """Return whether a robot has permissions in one project only."""
-    permissions = row.get("permissions") or []
-    return bool(permissions) and all(
-        (each["kind"], each["namespace"]) == ("project", project) for each in permissions
-    )
-
-
-def works(row: Row, now: datetime) -> bool:
-    """Return whether a robot is neither disabled nor expired."""
-    expires = expires_at(row)
-    return not row["disable"] and (expires is None or expires > now)
 
 
 def kept_robot(team: Team, purpose: str, observed: Observed) -> Row | None:

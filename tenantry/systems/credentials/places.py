@@ -21,6 +21,7 @@ class Place:
 
     team: Team
     purpose: str
+    """The robot's purpose; empty if it is unknown, since the team no longer declares the Secret."""
     namespace: str
     name: str
     format: SecretFormat = "docker"
@@ -39,8 +40,13 @@ class Place:
         )
 
     def is_own(self, username: str) -> bool:
-        """Return whether a user name is one of the pair's robots, regardless of Harbor's prefix."""
-        robots = "|".join(re.escape(f"{self.team.project}+{s}") for s in pair(self.purpose))
+        """Return whether a user name is one of the pair's robots, regardless of Harbor's prefix.
+
+        If the purpose is unknown, all robots of the team's project count.
+        """
+        project = re.escape(f"{self.team.project}+")
+        shorts = "|".join(map(re.escape, pair(self.purpose))) if self.purpose else "[^+]+"
+        robots = f"{project}({shorts})"
         return re.fullmatch(rf"(.*[^a-z0-9._-])?({robots})", username, re.DOTALL) is not None
 
     @property

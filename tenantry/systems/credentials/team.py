@@ -37,8 +37,8 @@ from tenantry.systems.credentials.foreign import (
     FOREIGN,
     SystemRobots,
     find_foreign,
+    is_in_use,
     names_robot,
-    works,
 )
 from tenantry.systems.credentials.issuing import Issuer
 from tenantry.systems.credentials.left import observe_left
@@ -53,6 +53,7 @@ from tenantry.systems.credentials.robots import Robots
 from tenantry.systems.harbor import kinds as harbor_kinds
 from tenantry.systems.harbor.client import HarborClient, Row
 from tenantry.systems.harbor.project import project_id
+from tenantry.systems.harbor.robots import works
 from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.kubernetes import kinds as kubernetes_kinds
 from tenantry.systems.kubernetes import objects
@@ -170,6 +171,11 @@ class TeamCredentials:
         See `is_past_retirement` in `retired.py`.
         """
         return is_past_retirement(team, robot, observed, self._clock())
+
+    def is_in_use(self, team: Team, robot: Id, observed: Observed) -> bool:
+        """Return whether a robot of another owner serves a purpose of a team, or rotation retires it."""
+        row = observed.live[robot].handle
+        return row is not None and is_in_use(team, row, observed, self._clock())
 
     def _observe_team(
         self,

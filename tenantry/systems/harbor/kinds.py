@@ -66,6 +66,7 @@ MEMBER = Kind(
     "Harbor",
     removal="at once",
     is_recorded=True,
+    hashed_in_record=True,
     needed_for_access=True,
     grants_access=True,
     access_fields=("role",),
@@ -102,6 +103,16 @@ ROBOT = Kind(
     removal_step="Harbor",
     place=_robot,
 )
+SYSTEM_ROBOT = Kind(
+    "harbor",
+    "system robot",
+    deletion_stage="Harbor",
+    removal="on request",
+    grants_access=True,
+    place=_in_harbor,
+)
+"""A robot of Harbor's system level whose permissions are limited to the project of one team. Tenantry
+creates robots of projects only."""
 RETENTION_POLICY = Kind(
     "harbor",
     "retention policy",
@@ -117,6 +128,7 @@ IMMUTABLE_TAG_RULE = Kind(
     "Harbor",
     removal="at once",
     is_recorded=True,
+    hashed_in_record=True,
     container=PROJECT,
     place=_immutable_tags,
 )

@@ -9,6 +9,7 @@ from tenantry.resources import Id, Live, Observed, Resource
 from tenantry.systems.harbor import kinds
 from tenantry.systems.harbor.client import HarborClient, Row
 from tenantry.systems.harbor.project import project_id
+from tenantry.systems.kubernetes.record import recorded_key
 
 ROLES = {"projectAdmin": 1, "developer": 2, "guest": 3, "maintainer": 4, "limitedGuest": 5}
 _ROLE_NAMES = {number: name for name, number in ROLES.items()}
@@ -43,7 +44,7 @@ def observe_members(
         team: the team.
         project: its project, as Harbor lists it.
         is_ours: whether the project is Tenantry's, which its members share.
-        created: the keys of the members that Tenantry added.
+        created: the recorded keys of the members that Tenantry added.
         seen: what was observed.
         adopted: whether the project, and therefore its members, existed before.
     """
@@ -56,7 +57,7 @@ def observe_members(
             role = _ROLE_NAMES.get(row["role_id"], row["role_id"])
             id = Id(kind, f"{team.project}/{row['entity_name']}")
             owner = team.name if is_ours else None
-            marked = is_ours and kind == kinds.MEMBER and id.key in created
+            marked = is_ours and kind == kinds.MEMBER and recorded_key(id.key) in created
             seen.live[id] = Live(
                 {"role": role}, is_ours, marked, adopted=adopted, team=owner, handle=row
             )

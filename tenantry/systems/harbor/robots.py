@@ -45,6 +45,19 @@ def purpose_of(short: str) -> str:
     return purpose if side in ("a", "b") else ""
 
 
+def only_project(row: Row) -> str | None:
+    """Return the project to which the permissions of a robot are limited; None if there are others."""
+    found = {(each["kind"], each["namespace"]) for each in row.get("permissions") or ()}
+    kind, project = found.pop() if len(found) == 1 else ("", "*")
+    return str(project) if kind == "project" and project != "*" else None
+
+
+def works(row: Row, now: datetime) -> bool:
+    """Return whether a robot is neither disabled nor expired."""
+    expires = expires_at(row)
+    return not row["disable"] and (expires is None or expires > now)
+
+
 def expires_at(row: Row) -> datetime | None:
     """Return when a robot expires; None if it never does, or in a year that no date can have."""
     if row["expires_at"] < 0:

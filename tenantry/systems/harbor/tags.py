@@ -11,6 +11,7 @@ from tenantry.resources import Id, Live, Observed, Resource
 from tenantry.systems.harbor import kinds
 from tenantry.systems.harbor.client import HarborClient, Row
 from tenantry.systems.harbor.project import project_id
+from tenantry.systems.kubernetes.record import recorded_key
 
 KINDS = (kinds.RETENTION_POLICY, kinds.IMMUTABLE_TAG_RULE)
 TEMPLATES = {
@@ -48,7 +49,7 @@ def observe(
         team: the team.
         project: its project, as Harbor lists it.
         is_ours: whether the project is Tenantry's, which its rules share.
-        created: the keys of the rules that Tenantry created, by kind.
+        created: the recorded keys of the rules that Tenantry created, by kind.
         seen: what was observed.
     """
     name, metadata = team.project, project.get("metadata") or {}
@@ -65,7 +66,7 @@ def observe(
         with seen.capture_errors(Id(kinds.IMMUTABLE_TAG_RULE, f"{name}/*"), team.name):
             for row in client.pages(f"/projects/{project['project_id']}/immutabletagrules"):
                 id = _immutable_id(name, *patterns(row))
-                fields, marked = _immutable_fields(row), is_ours and id.key in rules
+                fields, marked = _immutable_fields(row), is_ours and recorded_key(id.key) in rules
                 seen.live[id] = Live(fields, is_ours, marked, team=owner, handle=row)
 
 

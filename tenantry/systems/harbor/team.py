@@ -25,7 +25,13 @@ from tenantry.systems.harbor.project import (
     project_id,
     update_project,
 )
-from tenantry.systems.harbor.robots import robot_fields, robot_id, short_name
+from tenantry.systems.harbor.robots import (
+    only_project,
+    robot_fields,
+    robot_id,
+    short_name,
+    works,
+)
 from tenantry.systems.kubernetes.intents import (
     project_intent,
     recorded_project,
@@ -49,6 +55,7 @@ class HarborTeams:
             kinds.RETENTION_POLICY,
             kinds.IMMUTABLE_TAG_RULE,
             kinds.REPOSITORY,
+            kinds.SYSTEM_ROBOT,
         }
     )
 
@@ -91,6 +98,7 @@ class HarborTeams:
         projects = self._listed([team.project for team in teams], seen)
         if self._extras:
             self._observe_left_over(projects, observed, seen)
+            self.observe_system_robots({team.project: team.name for team in teams}, seen)
         for part in map_concurrently(
             lambda team: self._observe_team(team, projects, intents, observed), teams
         ):
@@ -186,6 +194,23 @@ class HarborTeams:
                 fields = robot_fields(row, self._clock())
                 seen.live[id] = Live(fields, ours=False, team=team, handle=row)
 
+    def observe_system_robots(self, teams: Mapping[str, str], seen: Observed) -> None:
+        """Observe the working robots of the system level that are limited to the project of a team.
+
+        Tenantry has not created them.
+
+        Args:
+            teams: the names of the teams by project.
+            seen: receives the robots.
+        """
+        for row in self._client.pages("/robots"):
+            id = Id(kinds.SYSTEM_ROBOT, str(dict.get(row, "name", "*")))
+            with seen.capture_errors(id, None):
+                team, now = teams.get(only_project(row) or ""), self._clock()
+                if team is not None and works(row, now):
+                    fields = robot_fields(row, now)
+                    seen.live[id] = Live(fields, ours=False, team=team, handle=row)
+
     def robots(self, project: int) -> list[Row]:
         """Return all robots of a project.
 
@@ -275,6 +300,9 @@ class HarborTeams:
                 return
             case kinds.RETENTION_POLICY:
                 self._client.delete(f"/retentions/{handle['id']}")
+                return
+            case kinds.SYSTEM_ROBOT:
+                self._client.delete(f"/robots/{handle['id']}")
                 return
             case kinds.REPOSITORY:
                 path = repository_path(change.id.key.partition("/")[0], handle["name"])

@@ -6,13 +6,13 @@ from tenantry.calls import MAX_SINGLE_READS, map_concurrently
 from tenantry.declared import Declaration, Team
 from tenantry.errors import ChangedMeanwhile
 from tenantry.marks import ADOPTED, Marks
-from tenantry.plan import Change
+from tenantry.plan import Change, Left
 from tenantry.resources import Id, Live, Observed, Resource
 from tenantry.systems.harbor.kinds import MEMBER
 from tenantry.systems.keycloak import kinds
 from tenantry.systems.keycloak.client import KeycloakClient, Representation
 from tenantry.systems.keycloak.clients import mark_of, named
-from tenantry.systems.kubernetes.record import recorded
+from tenantry.systems.kubernetes.record import recorded, recorded_key
 from tenantry.systems.kubernetes.renames import (
     bindings,
     changed_group,
@@ -21,6 +21,7 @@ from tenantry.systems.kubernetes.renames import (
     may_be_renamed,
     refuse_renamed,
 )
+from tenantry.wording import count
 
 
 def group_id(team: Team) -> Id:
@@ -60,8 +61,8 @@ class Groups:
         group, former = group_id(team), former_name(group_id(team), observed)
         rights = (*bindings(team), Id(MEMBER, f"{team.project}/{former}"))
         yield keep_former(team, Resource(group, {"attributes": attributes}), observed, *rights)
-        for member in {name.lower(): name for name in team.members or ()}.values():
-            yield Resource(_member_id(team, member), {"member": True}, depends_on=(group_id(team),))
+        for id in dict.fromkeys(_member_id(team, name) for name in team.members or ()):
+            yield Resource(id, {"member": True}, depends_on=(group_id(team),))
 
     # Observed
 
@@ -95,7 +96,7 @@ class Groups:
         self._refuse_changed_names(teams, observed, seen)
         added = {team.name: recorded(team, observed, kinds.GROUP_MEMBER) for team in teams}
         for part in map_concurrently(
-            lambda team: self._members(team, groups, added[team.name]), teams
+            lambda team: self._members(team, groups, added[team.name], seen), teams
         ):
             seen.add(part)
 
@@ -174,7 +175,11 @@ class Groups:
         yield from self._client.pages(path, briefRepresentation="false") if path else ()
 
     def _members(
-        self, team: Team, groups: dict[str, Representation], added: Collection[str]
+        self,
+        team: Team,
+        groups: dict[str, Representation],
+        added: Collection[str],
+        observed: Observed,
     ) -> Observed:
         """Return the members of a team's group, and the declared ones that are not users yet."""
         seen = Observed()
@@ -189,18 +194,34 @@ class Groups:
                 found = {
                     user["username"]: f"users/{user['id']}/groups/{group['id']}" for user in pages
                 }
-            # Keycloak stores user names in lower case.
-            declared = {name.lower(): name for name in team.members}
-            ours = {key.lower() for key in added}
+            around = observed.live.get(group_id(team))
+            is_ours = around is not None and around.ours
             for username, path in found.items():
-                id = _member_id(team, declared.get(username, username))
-                marked = id.key.lower() in ours
+                id = _member_id(team, username)
+                marked = is_ours and recorded_key(id.key) in added
                 seen.live[id] = Live({"member": True}, True, marked, team=team.name, handle=path)
+            declared = {name.lower(): name for name in team.members}
             for name in (declared[key] for key in declared.keys() - found.keys()):
                 if self._user(name) is None:
                     text = f"user '{name}' is not in realm '{self._client.realm}' yet"
                     seen.waiting[_member_id(team, name)] = text
         return seen
+
+    def forgotten(self, team: Team, observed: Observed) -> Iterator[Left]:
+        """Yield the members that Tenantry added, if the team no longer declares `members` at all.
+
+        Its plan removes them from the record, so that they count as added by others from then on.
+        """
+        added = recorded(team, observed, kinds.GROUP_MEMBER) if team.members is None else ()
+        if added:
+            users = count(len(added), "user")
+            yield Left(
+                Id(kinds.GROUP_MEMBER, f"{team.oidc_group}/*"),
+                f"the file has no 'members', so Tenantry no longer manages the members of the group: {users} "
+                "that it added will stay, and it will not remove them later. To remove them, "
+                "declare 'members: []' before this plan is applied",
+                "kept",
+            )
 
     def _user(self, name: str) -> Representation | None:
         users = self._client.rows("users", username=name, exact="true", briefRepresentation="true")
@@ -260,4 +281,5 @@ class Groups:
 
 
 def _member_id(team: Team, user: str) -> Id:
-    return Id(kinds.GROUP_MEMBER, f"{team.oidc_group}/{user}")
+    # Keycloak stores user names in lower case.
+    return Id(kinds.GROUP_MEMBER, f"{team.oidc_group}/{user.lower()}")

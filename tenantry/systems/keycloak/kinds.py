@@ -19,8 +19,9 @@ def _group(team: Team, key: str, field: str) -> Place:
 
 
 def _member(team: Team, key: str, field: str) -> Place:
+    # Keycloak stores user names in lower case.
+    members = [name.lower() for name in team.members or ()]
     name = key.partition("/")[2]
-    members = team.members or []
     return ("members", members.index(name)) if name in members else ("members",)
 
 
@@ -67,6 +68,13 @@ def _disabled_client(owner: Team | Platform, key: str, live: Live) -> str:
     )
 
 
+def _kept_provider(owner: Team | Platform, key: str, live: Live) -> str:
+    return (
+        "its users can still log in, and the links of users to it stay. To delete it with these links: "
+        f"detect-drift with 'remove': keycloak/identity provider/{key}"
+    )
+
+
 GROUP = Kind(
     "keycloak",
     "group",
@@ -84,6 +92,7 @@ GROUP_MEMBER = Kind(
     "Keycloak",
     removal="at once",
     is_recorded=True,
+    hashed_in_record=True,
     needed_for_access=True,
     grants_access=True,
     container=GROUP,
@@ -94,6 +103,7 @@ IDENTITY_PROVIDER = Kind(
     "identity provider",
     "Keycloak",
     removal="on request",
+    explain_left=_kept_provider,
     needed_for_access=True,
     grants_access=True,
     place=_group,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from urllib.parse import quote
 
 from tenantry.declared import Declaration, ExternalProvider, Team
 from tenantry.plan import Change
@@ -70,8 +71,9 @@ class Mappers:
         """
         declared = self._settings.external_providers
         created = (key for team in teams for key in recorded(team, observed, kinds.MAPPER))
-        for alias in sorted({*declared, *(key.partition("/")[0] for key in created)}):
-            mappers = self._client.rows(f"identity-provider/instances/{alias}/mappers")
+        former = {key.partition("/")[0] for key in created} - {".", ".."}
+        for alias in sorted({*declared, *former}):
+            mappers = self._client.rows(_path(alias))
             if mappers is None and alias not in declared:
                 continue
             if mappers is None:
@@ -101,21 +103,21 @@ class Mappers:
             for provider in self._client.rows("identity-provider/instances") or ():
                 alias = provider["alias"]
                 if alias not in self._settings.external_providers:
-                    path = f"identity-provider/instances/{alias}"
+                    path = _provider_path(alias)
                     id = Id(kinds.IDENTITY_PROVIDER, alias)
                     seen.live[id] = Live({}, ours=False, team=PLATFORM, handle=path)
 
     def is_current(self, alias: str, team: Team) -> bool:
         """Return whether a provider has the mapper of a team in its declared form."""
         wanted = self._mapper(team, alias, self._settings.external_providers[alias])
-        path = f"identity-provider/instances/{alias}/mappers"
+        path = _path(alias)
         mapper = named(self._client.rows(path), wanted.id.key.removeprefix(f"{alias}/"))
         return mapper is not None and not any(differences(wanted.fields, mapper))
 
     def apply(self, change: Change) -> None:
         """Create or update a mapper."""
         alias: str = change.resource.body
-        path = f"identity-provider/instances/{alias}/mappers"
+        path = _path(alias)
         name = change.id.key.removeprefix(f"{alias}/")
         body = {"name": name, "identityProviderAlias": alias, **change.resource.fields}
         if change.live is None:
@@ -123,6 +125,15 @@ class Mappers:
         else:
             id = change.live.handle["id"]
             self._client.put(f"{path}/{id}", {**change.live.handle, **body})
+
+
+def _path(alias: str) -> str:
+    """Return the path of the mappers of a provider. A record that was changed by hand may name it."""
+    return f"{_provider_path(alias)}/mappers"
+
+
+def _provider_path(alias: str) -> str:
+    return f"identity-provider/instances/{quote(alias, safe='')}"
 
 
 def _id(alias: str, team: Team) -> Id:

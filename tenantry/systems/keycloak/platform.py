@@ -40,7 +40,6 @@ class KeycloakPlatform:
         hand_over: Callable[[str], None],
         *,
         renew_secret_before: datetime | None = None,
-        extras: bool = False,
     ) -> None:
         """
         Args:
@@ -54,13 +53,12 @@ class KeycloakPlatform:
             hand_over: gives Harbor another secret of its client, and returns when Harbor uses it.
             renew_secret_before: plan a new secret of Harbor's client if the current one was created
                 before this time.
-            extras: observe groups that are no longer declared, too.
         """
         declared, sign_on = state.platform.keycloak, state.platform.harbor.single_sign_on
         self._client = client
         self._declared = declared
         self._sign_on = sign_on
-        self._realm = Realm(client, declared, marks, extras=extras)
+        self._realm = Realm(client, declared, marks)
         self._providers = Providers(client, clusters.home, declared, marks)
         self.harbors_client = HarborsClient(
             client, harbor, sign_on, clock, marks, hand_over, renew_secret_before
@@ -75,7 +73,7 @@ class KeycloakPlatform:
         ]
 
     def observe(self, owners: Sequence[Platform], observed: Observed) -> Observed:
-        """Return the platform's own resources in the realm."""
+        """Return the platform's own resources in the realm, including those no longer declared."""
         seen = Observed()
         if not (
             self._declared.realm_settings
@@ -98,6 +96,8 @@ class KeycloakPlatform:
                 "that Tenantry creates it.",
             )
         self._providers.observe(seen, there=realm is not None)
+        if realm is not None:
+            self._providers.observe_left(seen)
         return seen
 
     def apply(self, change: Change, observed: Observed) -> None:

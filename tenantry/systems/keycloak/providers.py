@@ -133,6 +133,23 @@ class Providers:
             if found is not None:
                 self._observe_provider(alias, found, connection, seen)
 
+    def observe_left(self, seen: Observed) -> None:
+        """Add the providers that Tenantry created and that are no longer declared."""
+        for found in self._client.pages("identity-provider/instances"):
+            id = _provider_id(str(dict.get(found, "alias", "*")))
+            with seen.capture_errors(id, PLATFORM):
+                config = found.get("config") or {}
+                mark = mark_of(config)
+                is_own = mark is not None and not mark.team and self._marks.is_own(mark)
+                if is_own and found["alias"] not in self._declared.external_providers:
+                    seen.live[id] = Live(
+                        {},
+                        marked=ADOPTED not in config,
+                        adopted=ADOPTED in config,
+                        team=PLATFORM,
+                        handle=f"identity-provider/instances/{found['alias']}",
+                    )
+
     def _observe_provider(
         self,
         alias: str,

@@ -10,7 +10,7 @@ from tenantry.plan import Change, unknown_kind
 from tenantry.resources import PLATFORM, Id, Live, Observed, Resource
 from tenantry.systems.keycloak import kinds
 from tenantry.systems.keycloak.client import KeycloakClient, Representation
-from tenantry.systems.keycloak.clients import mark_of, named
+from tenantry.systems.keycloak.clients import mark_of
 
 POLICIES = {
     "refused": None,
@@ -41,13 +41,10 @@ class Realm:
         client: KeycloakClient,
         declared: PlatformKeycloak,
         marks: Marks,
-        *,
-        extras: bool = False,
     ) -> None:
         self._client = client
         self._marks = marks
         self._declared = declared
-        self._extras = extras
 
     def desired(self) -> Iterator[Resource]:
         """Yield the realm first, then the resources in it."""
@@ -106,19 +103,12 @@ class Realm:
             )
 
     def _groups(self) -> Iterator[Representation]:
-        """Yield the declared groups, and with extras also groups with the platform's mark."""
-        full = {"briefRepresentation": "false"}
-        if self._extras:
-            for group in self._client.pages("groups", **full):
-                mark = mark_of(group.get("attributes"))
-                marked = mark is not None and not mark.team and self._marks.is_own(mark)
-                if group["name"] in self._declared.groups or marked:
-                    yield group
-            return
-        for name in self._declared.groups:
-            found = named(self._client.rows("groups", search=name, exact="true", **full), name)
-            if found is not None:
-                yield found
+        """Yield the declared groups, and those with the platform's mark that are no longer declared."""
+        for group in self._client.pages("groups", briefRepresentation="false"):
+            mark = mark_of(group.get("attributes"))
+            marked = mark is not None and not mark.team and self._marks.is_own(mark)
+            if group["name"] in self._declared.groups or marked:
+                yield group
 
     def apply(self, change: Change) -> None:
         """Make one change."""

@@ -78,6 +78,16 @@ KINDS = {
 }
 
 
+def _is_possible(name: str) -> bool:
+    """Return whether an object can have this name. Otherwise it could change the path of a call: a
+    record that was changed by hand may contain it.
+
+    The API server has the same rule, in `IsValidPathSegmentName`, and forbids `?` and `#` in the names of
+    all kinds that Tenantry reads.
+    """
+    return bool(name) and name not in (".", "..") and not set(name) & set("/%?#")
+
+
 def _kind_of(manifest: Object) -> Kind:
     named = (manifest["kind"], manifest["apiVersion"])
     return next(kind for kind in KINDS.values() if (kind.kind, kind.api_version) == named)
@@ -127,6 +137,8 @@ class KubernetesClient:
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
         """Return an object; None if it does not exist."""
+        if not (_is_possible(name) and _is_possible(namespace or name)):
+            return None
         path = KINDS[kind].path(namespace, name)
         with ignore_missing():
             return checked(retry_read(lambda: self._call("GET", path)), f"GET {path}")

@@ -7,51 +7,92 @@ further namespaces, and Secrets outside of the team's namespaces. So the annotat
 longer declared is read by its id, and is known to be Tenantry's.
 
 Members of a team cannot change their namespaces. Besides, the record alone never decides that a
-resource belongs to the team: its place or its own mark must show that, too.
+resource belongs to the team: its own mark must show that, or the mark of the group or project that
+contains it.
+
+Kubernetes limits the annotations of an object to 256 KiB. So a long name is recorded as a hash if
+Tenantry reads all resources of its kind anyway, and each group or project is named once.
 """
 
+import base64
+import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from tenantry.declared import Team
+from tenantry.errors import SystemRefused
 from tenantry.kinds import Kind
 from tenantry.resources import Id, Live, Observed, Resource, get_path
 from tenantry.systems.kubernetes.kinds import NAMESPACE, NAMESPACE_MARK
 
 RECORD = "tenantry.io/created"
-"""Annotation: the keys of the recorded resources by kind, as JSON."""
+"""Annotation: the recorded resources by kind and container, as JSON."""
+MAX_ANNOTATIONS = 256 * 1024
+"""The maximum size of all annotations of an object: Kubernetes' `TotalAnnotationSizeLimitB`."""
+_HASHED = "~"
+"""The beginning of a hash. A name that begins with it is recorded as a hash, too."""
+_HASH_BYTES = 15
+_LONGEST_NAME = 20
+"""The size in bytes of the longest name that is recorded as it is."""
 
 
 def recorded(team: Team, observed: Observed, kind: Kind) -> frozenset[str]:
-    """Return the keys of the resources of a kind that Tenantry created for a team."""
+    """Return the keys of the resources of a kind that Tenantry created for a team.
+
+    If the kind is `hashed_in_record`, they are the results of `recorded_key`.
+    """
     return frozenset(id.key for id in recorded_ids(team, observed) if id.kind == kind)
 
 
 def recorded_ids(team: Team, observed: Observed) -> frozenset[Id]:
-    """Return the ids of all resources that Tenantry created for a team."""
+    """Return the ids of all resources that Tenantry created for a team, as `recorded` has their keys."""
     return parse(_annotation(team, observed)) or frozenset()
+
+
+def recorded_key(key: str) -> str:
+    """Return the key by which the record has a resource of a kind that is `hashed_in_record`."""
+    container, _, name = key.partition("/")
+    encoded = name.encode()
+    if len(encoded) <= _LONGEST_NAME and not name.startswith(_HASHED):
+        return key
+    digest = hashlib.sha256(encoded).digest()[:_HASH_BYTES]
+    return f"{container}/{_HASHED}{base64.urlsafe_b64encode(digest).decode()}"
 
 
 @lru_cache(maxsize=4096)
 def parse(text: str | None) -> frozenset[Id] | None:
     """Return the ids in a record; None if none exists, or if someone has made it unreadable.
 
-    Of the kinds of the ids, only the system and the name are known.
+    Of the kinds of the ids, only the system and the name are known. The keys are those of
+    `recorded`.
     """
     if text is None:
         return None
     try:
-        content = json.loads(text)
         return frozenset(
-            Id(Kind(*kind.split("/", 1)), str(key))
-            for kind, keys in content.items()
-            for key in keys
+            Id(Kind(*kind.split("/", 1)), key)
+            for kind, found in json.loads(text).items()
+            for key in _keys(found)
         )
     except (ValueError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _keys(found: Any) -> Iterator[str]:
+    """Yield the keys in a list: keys themselves, and mappings of a container to what it contains."""
+    if not isinstance(found, list):
+        raise TypeError
+    for each in found:
+        if isinstance(each, str):
+            yield each
+        else:
+            for container, names in each.items():
+                yield from (f"{container}/{name}" for name in _keys(names))
 
 
 def with_record(
@@ -76,13 +117,14 @@ def with_record(
     declared = {id for resource in wanted for id in (resource.id, *resource.parts)}
     refused = _refused(wanted, observed)
     created = {
-        id
+        _as_recorded(id)
         for id in declared
         if id.kind.is_recorded and id != home and _is_created(id, known, observed)
-        if id in before or id not in refused
+        if _as_recorded(id) in before or id not in refused
     }
+    undeclared = before - set(map(_as_recorded, declared))
     # Under a refused name, nothing exists: the resources under the former name stay on the record.
-    left = {id for id in before - declared if refused or _may_exist(id, observed)}
+    left = undeclared if refused else _left(team, undeclared, observed, kinds)
     at_once = {kind for kind in kinds if kind.removal == "at once"}
     deleted = {id for id in left if id.kind in at_once}
     is_complete = known is not None and created | left <= known
@@ -106,6 +148,50 @@ def _refused(wanted: Iterable[Resource], observed: Observed) -> frozenset[Id]:
     return frozenset(found)
 
 
+def check_size(team: Team, wanted: Iterable[Resource], observed: Observed) -> None:
+    """Check that the first namespace of a team has room for the record.
+
+    Args:
+        team: the team.
+        wanted: its desired resources, with the record.
+        observed: what was observed of it.
+
+    Raises:
+        SystemRefused: all annotations together would exceed the limit of Kubernetes.
+    """
+    home = Id(NAMESPACE, team.home_namespace)
+    fields = next((resource.fields for resource in wanted if resource.id == home), {})
+    path = ("metadata", "annotations")
+    desired: Mapping[str, str] = get_path(fields, path) or {}
+    live = observed.live.get(home)
+    found: Mapping[str, str] = (get_path(live.fields, path) if live else None) or {}
+    dropped = {names[-1] for names in live.owned if names[:-1] == path} if live else set()
+    others = {key: value for key, value in found.items() if key not in dropped}
+    after = {**others, **desired}
+    size = sum(len(key.encode()) + len(str(value).encode()) for key, value in after.items())
+    if size <= MAX_ANNOTATIONS:
+        return
+    text = str(after.get(RECORD, ""))
+    numbers: dict[str, int] = defaultdict(int)
+    for id in parse(text) or ():
+        numbers[id.kind.name] += 1
+    most = sorted(numbers.items(), key=lambda each: -each[1])[:3]
+    named = ", ".join(f"{kind}: {number:,}" for kind, number in most)
+    raise SystemRefused(
+        "kubernetes",
+        f"namespace '{team.home_namespace}' of team '{team.name}'",
+        f"its annotations would have {size:,} bytes, and Kubernetes allows {MAX_ANNOTATIONS:,}. "
+        f"{len(text.encode()):,} of them are the record '{RECORD}' of the resources that Tenantry "
+        f"creates for the team ({named})",
+        advice="Nothing was changed. Declare fewer resources of these kinds, or shorten the other "
+        "annotations. 'external_groups' can replace a long list 'members'.",
+    )
+
+
+def _as_recorded(id: Id) -> Id:
+    return id._replace(key=recorded_key(id.key)) if id.kind.hashed_in_record else id
+
+
 def _is_created(id: Id, before: Collection[Id] | None, observed: Observed) -> bool:
     """Return whether Tenantry has created a desired resource, or will create it.
 
@@ -116,7 +202,7 @@ def _is_created(id: Id, before: Collection[Id] | None, observed: Observed) -> bo
             created.
         observed: what was observed.
     """
-    if before is not None and id in before:
+    if before is not None and _as_recorded(id) in before:
         return True
     if not observed.is_known(id):
         return False
@@ -130,8 +216,30 @@ def _is_created(id: Id, before: Collection[Id] | None, observed: Observed) -> bo
     return around is None or not around.adopted
 
 
-def _may_exist(id: Id, observed: Observed) -> bool:
-    return id in observed.live or not observed.is_known(id)
+def _left(
+    team: Team, undeclared: AbstractSet[Id], observed: Observed, kinds: Iterable[Kind]
+) -> set[Id]:
+    """Return those of the recorded resources that exist, or about which this is not known."""
+    hashed = {kind: kind for kind in kinds if kind.hashed_in_record}
+    exact = {id for id in undeclared if id.kind not in hashed}
+    left = {id for id in exact if id in observed.live or not observed.is_known(id)}
+    if len(exact) == len(undeclared):
+        return left
+    marked = {_as_recorded(id) for id, _ in observed.marked(team.name) if id.kind.hashed_in_record}
+    for id in undeclared - exact:
+        container = id.key.partition("/")[0]
+        around = observed.live.get(Id(hashed[id.kind].container or id.kind, container))
+        is_read = around is None or around.ours
+        if id in marked or not (is_read and _is_read(id.kind, container, observed)):
+            left.add(id)
+    return left
+
+
+def _is_read(kind: Kind, container: str, observed: Observed) -> bool:
+    """Return whether all resources of a kind in a container could be read."""
+    unread = (id for id in observed.unreadable if id.kind == kind)
+    is_in_part = any(id.key.partition("/")[0] in (container, "*") for id in unread)
+    return not is_in_part and observed.is_known(Id(kind, f"{container}/"))
 
 
 def _is_marked_again(wanted: Iterable[Resource], mark: Id, observed: Observed) -> bool:
@@ -152,9 +260,18 @@ def _annotation(team: Team, observed: Observed) -> str | None:
 
 
 def _text(ids: Iterable[Id]) -> str:
-    content: dict[str, list[str]] = {}
+    content: dict[str, list[Any]] = {}
+    inside: dict[tuple[str, str], list[str]] = {}
     for system, kind, key in sorted(id.parts for id in ids):
-        content.setdefault(f"{system}/{kind}", []).append(key)
+        found = content.setdefault(f"{system}/{kind}", [])
+        container, slash, name = key.partition("/")
+        if not slash:
+            found.append(key)
+        elif (names := inside.get((f"{system}/{kind}", container))) is not None:
+            names.append(name)
+        else:
+            inside[f"{system}/{kind}", container] = names = [name]
+            found.append({container: names})
     return json.dumps(content, separators=(",", ":"), ensure_ascii=False)
 
 
