@@ -18,8 +18,8 @@ import httpx
 from demo.logs import LogReader
 
 ROOT = Path(__file__).parent.parent
-# A Prefect server with a new database may need more than a minute on a busy machine.
-_START_TIMEOUT = 180.0
+# A Prefect server with a new database may need minutes on a busy machine.
+_START_TIMEOUT = 600.0
 
 
 class ProcessDied(Exception):

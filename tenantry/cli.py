@@ -284,7 +284,9 @@ def rotate(
         list[str] | None,
         typer.Option(metavar="NAME", help="Only robots of this purpose; repeatable."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Also rotate what is not due.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also rotate credentials that are not due.")
+    ] = False,
     compromised: Annotated[
         bool,
         typer.Option(
@@ -357,7 +359,11 @@ def drift(
     team: Teams = None,
     system: Annotated[
         list[str] | None,
-        typer.Option("--system", metavar="NAME", help="Only this system; repeatable."),
+        typer.Option(
+            "--system",
+            metavar="NAME",
+            help="Only this system: kubernetes, keycloak, harbor or istio; repeatable.",
+        ),
     ] = None,
     format: Annotated[Format, typer.Option(help="The format of the report.")] = "table",
     output: Annotated[

@@ -12,7 +12,7 @@ repository browser and on the site.
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
@@ -27,12 +27,15 @@ from tenantry.checks.catalogue import CATALOGUE
 
 _GENERATED = re.compile(r"(<!-- generated: ([^\n]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _CODE = re.compile(
-    r"\{\"[^}]*\}|\S*\{team\}|platform\.yaml|https?://[\w./-]*[\w/]|git@[\w.:/-]*\w|(?<=such as )[\w-]+/[\w/-]+"
+    r"kubectl config [^.]*json|\{\"[^}]*\}|(?<!\w)'[^'\s]+'|\"[\w.-]+\"|[\w-]*\{team\}|platform\.yaml|--[a-z-]+"
+    r"|https?://[\w./-]*[\w/]|git@[\w.:/-]*\w|(?<=such as )[\w-]+/[\w/-]+"
 )
 """What descriptions in the code name as it is typed. They are plain text, as Prefect's forms show them."""
+_QUOTES = "\"'"
 _LINKS = {
     "Platform block": "[Platform](blocks.md#platform) block",
     "an approval in the UI": "an [approval](flows.md#approval) in the UI",
+    "Context of the connection file": "[Context](cli.md#connections) of the connection file",
     "hash of a commit": "hash of a [commit](git.md#which-commit)",
     "the audit trail": "the [audit trail](rotation.md#the-audit-trail)",
     "CSV or Excel file": "CSV or Excel [file](migrate.md#the-identities-file)",
@@ -77,8 +80,7 @@ def _table(head: str, rows: Iterable[Iterable[str]]) -> Iterator[str]:
 
 def _linked(text: str) -> str:
     """Return a description of the code as a cell: on one line, with values in code type and links."""
-    text = _CODE.sub(r"`\g<0>`", " ".join(text.split()))
-    text = re.sub(r'"([\w.-]+)"(?=[^`]*(?:`[^`]*`[^`]*)*$)', r"`\1`", text)
+    text = _CODE.sub(lambda found: f"`{found[0].strip(_QUOTES)}`", " ".join(text.split()))
     for words, link in _LINKS.items():
         text = text.replace(words, link, 1)
     return text.replace("|", r"\|").replace(" <", " &lt;")
@@ -196,10 +198,15 @@ def options(command: str) -> Iterator[str]:
     rows = []
     for each in group.commands[command].params:
         if each.param_type_name == "option":
+            values = each.type_descriptor.annotation
+            allowed = get_args(values) if get_origin(values) is Literal else ()
+            choices = ", ".join(f"`{value}`" for value in allowed)
+            text = f"{_linked(each.help or '')} {f'One of {choices}.' * bool(choices)}".strip()
+            default = "" if each.default is False else _value(each.default)
             for name in each.opts:
                 shown = f"`{name} {each.metavar}`" if each.metavar else f"`{name}`"
-                rows.append([shown, _linked(each.help or "")])
-    return _table("| option | |", rows)
+                rows.append([shown, text, default])
+    return _table("| option | | default |", rows)
 
 
 _TABLES: dict[str, Callable[..., Iterator[str]]] = {

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import typer
 
 import blocks
 from docs.site import fields
 from docs.site.reference import regenerate
 from tasks import events
+from tenantry.cli import app
 from tenantry.declared.platform import Platform
 from tenantry.declared.team import Team
 from tests.docs.test_docs import DOCS, ROOT, cells, deployments, read
@@ -50,6 +52,13 @@ def test_every_flow_block_type_and_check_has_a_table() -> None:
     without_own = {"follow-up-migration"}  # it has only the parameters that all migrations have
     assert flows | without_own == {each["name"] for each in deployments()}
     assert types == {getattr(blocks, name)._block_type_name for name in blocks.__all__}
+    commands = {name.split()[1] for name in tables if name.startswith("options ")}
+    group: Any = typer.main.get_command(app)
+    assert commands == {
+        name
+        for name, command in group.commands.items()
+        if any(each.param_type_name == "option" for each in command.params)
+    }
     assert {"flows", "events", "checks", "fields team", "fields platform"} <= set(tables)
 
 

@@ -17,7 +17,7 @@ from tests.support.demands import Figure
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.long,
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1800),
     pytest.mark.xdist_group("prefect"),
 ]
 
@@ -27,7 +27,7 @@ STEP = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 READY = "Everything runs until you press Ctrl-C."
-SECONDS = 300.0
+SECONDS = 1200.0
 
 
 def steps() -> Iterator[tuple[str, list[str]]]:
