@@ -5,6 +5,7 @@ tests/real/test_rights.py, test_admission.py and test_keycloak_rights.py test th
 
 import inspect
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,9 @@ from prefect import Flow
 from prefect.blocks.system import Secret
 from prefect.exceptions import ParameterTypeError
 from prefect.filesystems import LocalFileSystem
+from ruamel.yaml import YAML
 
-from flows.check import check_platform
-from flows.configure import configure_platform
-from flows.drift import detect_drift
-from flows.import_teams import import_teams
-from flows.migrate import (
-    continue_migration,
-    finish_migration,
-    follow_up_migration,
-    plan_migration,
-    roll_back_migration,
-)
-from flows.onboard import onboard_team, onboard_teams
-from flows.rotate import rotate_robots
+from demo.processes import ROOT
 from tasks.store import BlockStore
 from tenantry import drift, onboarding
 from tenantry.declared import git
@@ -40,23 +30,20 @@ from tests.support.harness import SHOP, Bench, granted
 
 pytestmark = pytest.mark.demand("isolation", "all of tests/isolation/test_rights.py")
 
-MIGRATION: list[Flow[..., Any]] = [
-    plan_migration,
-    continue_migration,
-    follow_up_migration,
-    finish_migration,
-    roll_back_migration,
-]
-FLOWS: list[Flow[..., Any]] = [
-    check_platform,
-    configure_platform,
-    detect_drift,
-    import_teams,
-    onboard_team,
-    onboard_teams,
-    rotate_robots,
-    *MIGRATION,
-]
+
+def flows_of_prefect_yaml() -> list[Flow[..., Any]]:
+    """Return the flows that production serves."""
+    served = YAML(typ="safe", pure=True).load((ROOT / "prefect.yaml").read_text())["deployments"]
+    entrypoints = [deployment["entrypoint"].rpartition(".") for deployment in served]
+    return [getattr(import_module(module), name) for module, _, name in entrypoints]
+
+
+FLOWS = flows_of_prefect_yaml()
+REQUIRED: dict[str, dict[str, Any]] = {
+    "onboard-team": {"team": {"name": "shop"}},
+    "offboard-team": {"team": "shop", "confirm": "shop"},
+}
+"""The required parameters of flows, by the flow's name."""
 BLOCKS = ("platform", "new_keycloak")
 
 # Blocks
@@ -86,11 +73,11 @@ def block_parameters() -> list[tuple[Any, str]]:
 @pytest.mark.parametrize("value", TRAVERSALS)
 def test_a_block_is_named_and_nothing_else_of_prefects_api_is_reached(value: str) -> None:
     for flow, name in block_parameters():
-        given: dict[str, Any] = {name: value}
+        given: dict[str, Any] = {name: "default", **REQUIRED.get(flow.name, {})}
         if "report_storage" in inspect.signature(flow.fn).parameters:
             given["report_storage"] = "local-file-system/x"
-        if flow is onboard_team:
-            given["team"] = {"name": "shop"}
+        flow.validate_parameters(given)
+        given[name] = value
         with pytest.raises(ParameterTypeError):
             flow.validate_parameters(given)
 
@@ -98,7 +85,8 @@ def test_a_block_is_named_and_nothing_else_of_prefects_api_is_reached(value: str
 @pytest.mark.demand("isolation", "block names and stores reach nothing else")
 @pytest.mark.parametrize("value", ["secret", "local-file-system/../x", "a/b/c", "/x", "x/", "A/b"])
 def test_a_store_is_named_by_type_and_name(value: str) -> None:
-    flows: list[Flow[..., Any]] = [detect_drift, rotate_robots, *MIGRATION]
+    flows = [flow for flow in FLOWS if "report_storage" in inspect.signature(flow.fn).parameters]
+    assert flows
     for flow in flows:
         with pytest.raises(ParameterTypeError):
             flow.validate_parameters({"report_storage": value})
