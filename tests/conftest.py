@@ -12,6 +12,7 @@ from unittest import mock
 
 import pytest
 import stamina
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
 from tenantry.declared import Declaration
@@ -19,6 +20,11 @@ from tenantry.systems.systems import Systems
 from tests.support.harness import SHOP, Bench, FaultySandbox, Prepare, Prepared, prepare
 
 E2E = "tests/e2e/"
+# Times depend on the machine, and are never asserted.
+settings.register_profile(
+    "tenantry", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tenantry")
 pytest_plugins = ["pytester", "tests.real.fixtures", "tests.support.demands"]
 
 

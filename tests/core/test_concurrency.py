@@ -225,7 +225,6 @@ def test_runs_beside_each_other_and_beside_manual_changes_leave_what_is_declared
             settings=settings(
                 max_examples=40 if whole else 2,
                 stateful_step_count=4 if whole else 2,
-                deadline=None,
                 # Two random walks of two steps may run nothing at all.
                 derandomize=not whole,
                 suppress_health_check=list(HealthCheck),

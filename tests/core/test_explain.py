@@ -4,7 +4,7 @@ import json
 from io import StringIO
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -63,7 +63,6 @@ def test_a_long_value_is_cut_in_the_middle() -> None:
     assert explain.text("x" * 60) == "x" * 60
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.text(max_size=3)), max_size=3),
     st.lists(st.text(max_size=3), min_size=2, max_size=2),

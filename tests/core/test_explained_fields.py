@@ -4,7 +4,7 @@ import json
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tenantry.declared.fields import file, find
@@ -32,7 +32,6 @@ def test_each_example_is_valid_where_it_stands() -> None:
     assert wrong == {}
 
 
-@settings(deadline=None)
 @given(st.sampled_from([(name, field.path) for name, field in FIELDS]))
 def test_each_field_is_found_by_its_path(place: tuple[str, str]) -> None:
     name, path = place

@@ -344,7 +344,7 @@ def test_a_faulty_platform_stops_everything(onboarded: Bench) -> None:
     ]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(mutation=st.data())
 def test_no_mutation_of_one_file_changes_the_plan_of_another_team(
     onboarded: Bench, mutation: st.DataObject

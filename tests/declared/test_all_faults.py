@@ -277,7 +277,7 @@ def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(FAULTY), st.sampled_from(FAULTY))
 def test_the_faults_of_two_independent_mistakes_are_both_reported(
     tmp_path_factory: pytest.TempPathFactory, one: Case, other: Case

@@ -165,7 +165,7 @@ labels = st.text("ab-", min_size=1, max_size=4)
 """Names that collide often."""
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(labels, min_size=2, max_size=4, unique=True),
     st.lists(labels, max_size=2, unique=True),
@@ -205,7 +205,6 @@ def test_two_teams_never_have_one_name_without_a_conflict(
     assert all(count == 1 for count in held.values())
 
 
-@settings(deadline=None)
 @given(labels, labels, st.sampled_from(["team-{team}-{name}", "{team}.{name}", "{name}-x-{team}"]))
 def test_a_name_is_read_by_its_pattern_in_each_possible_way(
     team: str, name: str, pattern: str

@@ -166,7 +166,7 @@ FIELDS = st.sampled_from([*form_schema()["propertyNames"]["enum"], "group", "rol
 
 
 @given(st.dictionaries(FIELDS, ANYTHING, max_size=5))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_input_is_a_team_or_a_list_of_faults(given: dict[str, Any]) -> None:
     try:
         team, found = read_form({"name": "shop"} | given)[0], []

@@ -503,7 +503,7 @@ CONTACTS = st.sampled_from(["#a", "#b", "#c"])
 
 
 @pytest.mark.long
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))
 @given(
     before=st.none() | CONTACTS,
     theirs=st.none() | CONTACTS,

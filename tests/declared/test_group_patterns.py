@@ -34,7 +34,7 @@ parts = st.lists(
 words = parts.map("".join)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.sampled_from(PATTERNS),
     st.booleans(),

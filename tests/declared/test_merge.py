@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tenantry import declared
@@ -85,7 +85,6 @@ def test_adoption_by_system_leaves_the_other_systems_as_the_defaults_have_them(
         assert team.adopt.of(system) == (merged if isinstance(merged, str) else merged[system])
 
 
-@settings(deadline=None)
 @given(modes, modes)
 def test_the_limits_of_adoption_are_compared_by_system(one: Any, other: Any) -> None:
     first, second = (Limits.model_validate({"adopt": each}).adopt for each in (one, other))

@@ -196,7 +196,7 @@ def test_any_text_is_read_as_by_the_parser_of_yaml_1_2(whole: bool, record_prope
     """libyaml reads the text in the same way, or not at all."""
     by_libyaml = 0
 
-    @settings(max_examples=MOST if whole else 150, deadline=None, database=None)
+    @settings(max_examples=MOST if whole else 150, database=None)
     @given(st.randoms(use_true_random=True))
     def check(source: random.Random) -> None:
         nonlocal by_libyaml
@@ -209,7 +209,6 @@ def test_any_text_is_read_as_by_the_parser_of_yaml_1_2(whole: bool, record_prope
     assert by_libyaml
 
 
-@settings(deadline=None)
 @given(st.text("0123456789.-+eExobINFinfnatT:_ Z~ruelsy<=", max_size=12) | st.text(max_size=3))
 @example("2001-1-1 1:00:00Z")
 @example("yes")

@@ -174,7 +174,7 @@ yaml_like = st.lists(st.tuples(words, blanks), max_size=25).map(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(text=yaml_like | st.text(max_size=30))
 @example(text="a: &a [*a]")
 @example(text="&a {name: *a}")
@@ -253,7 +253,7 @@ policies = specs | st.dictionaries(
 @pytest.mark.demand(
     "reality", "declared state, crashes: a message with place and remedy instead of a traceback"
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(spec=policies)
 @example(spec={"ingress": None})
 @example(spec={"ingress": [{"ports": [5432]}]})

@@ -143,7 +143,7 @@ def test_silently_wrong_label_keeps_its_source_text(word: str, tmp_path: Path) -
 
 @pytest.mark.demand("reality", "declared state, silently wrong: kept as written, or a fault")
 @given(number=st.from_regex(r"[0-9][0-9_.]{0,8}[0-9]", fullmatch=True))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_silently_wrong_label_of_any_number_is_never_rewritten(
     number: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -387,7 +387,6 @@ values = st.recursive(
 
 
 @given(values)
-@settings(deadline=None)
 def test_reading_gives_what_a_yaml_parser_gives(text: str) -> None:
     """The values are those of YAML 1.2; source text and lines are additions."""
     ours = parsing.parse(f"key: {text}\n")
@@ -418,7 +417,6 @@ def test_silently_wrong_label_keeps_its_source_text_when_the_file_is_changed(
 
 @pytest.mark.demand("reality", "declared state, silently wrong: kept as written, or a fault")
 @given(text=st.sampled_from([*WORDS, "null", "~", "", "true", "2026-01-01", "# x", "a: b", "- x"]))
-@settings(deadline=None)
 def test_silently_wrong_text_is_saved_as_it_came_by_the_api(
     text: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -216,7 +216,7 @@ def platforms(draw: st.DrawFn) -> dict[str, Any]:
     return mistaken(draw, draw(st.sampled_from(PLATFORMS)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(teams())
 @example({"name": "shop", "robots": {"ci": None}})
 @example({"name": "shop", "harbor": {"storage_quota": 5}})
@@ -224,7 +224,7 @@ def test_the_schema_of_a_team_is_as_strict_as_validation(team: dict[str, Any]) -
     _compare("team", declared.Team, team)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(platforms())
 @example({"policy": {"grants": [{"teams": ["shop"], "reason": "x", "clients": [0]}]}})
 def test_the_schema_of_a_platform_is_as_strict_as_validation(platform: dict[str, Any]) -> None:

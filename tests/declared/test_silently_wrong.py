@@ -303,7 +303,7 @@ def test_message_never_shows_a_regular_expression() -> None:
 
 @pytest.mark.demand("reality", "declared state, silently wrong: kept as written, or a fault")
 @given(text=st.text("0123456789._exa-", min_size=1, max_size=6).filter(lambda text: text.strip()))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_silently_wrong_revision_is_as_written_or_a_fault(
     text: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

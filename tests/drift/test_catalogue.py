@@ -99,7 +99,7 @@ def test_any_set_of_changes_is_found_and_remediated(
     examples, largest = (60, 25) if whole else (8, 12)
     sizes: list[int] = []
 
-    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples, suppress_health_check=list(HealthCheck))
     @given(numbers=st.lists(st.integers(0, 999), min_size=1, max_size=largest, unique=True))
     def any_set(numbers: list[int]) -> None:
         seen = watched.detect()

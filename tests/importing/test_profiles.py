@@ -142,7 +142,7 @@ def team_of(name: str, parts: Data) -> Data:
     return content
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(PARTS, min_size=3, max_size=9), st.randoms(use_true_random=False))
 def test_profiles_change_no_team_and_make_the_files_shorter(
     parts: list[Data], order: random.Random

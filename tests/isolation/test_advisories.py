@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tenantry import declared
@@ -29,7 +29,6 @@ HOST_OF_SHOP: Data = {
 
 
 @pytest.mark.demand("isolation", "Capsule's advisories: a reserved label, in any order of labels")
-@settings(deadline=None)
 @given(
     reserved=st.sampled_from(RESERVED),
     harmless=st.permutations(HARMLESS),

@@ -41,7 +41,6 @@ SAMPLED = ["isolation rules only", pytest.param("house limits", marks=pytest.mar
 """In `make test`, the policy that admits more."""
 STARTS = ("new", "known")
 QUIET: dict[str, Any] = {
-    "deadline": None,
     "database": None,
     "suppress_health_check": list(HealthCheck),
     "print_blob": False,

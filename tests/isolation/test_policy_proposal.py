@@ -114,7 +114,7 @@ TWO_WITH_THE_REGISTRYS_HOST = (
 
 
 @example(state=TWO_WITH_THE_REGISTRYS_HOST)
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(state=states())
 def test_the_printed_policy_admits_any_declared_state(
     state: tuple[Data, dict[str, Data]], tmp_path_factory: pytest.TempPathFactory

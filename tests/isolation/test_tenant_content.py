@@ -361,7 +361,7 @@ def attacked(bench: Bench) -> Attacked:
         return Attacked(bench, start, _measure(bench))
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, suppress_health_check=list(HealthCheck))
 @given(content=CONTENT)
 def test_other_teams_are_served_despite_hostile_content(
     attacked: Attacked, content: dict[str, Any]
@@ -370,7 +370,7 @@ def test_other_teams_are_served_despite_hostile_content(
 
 
 @pytest.mark.long
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(content=CONTENT)
 def test_other_teams_are_served_despite_hostile_content_in_many_cases(
     attacked: Attacked, content: dict[str, Any]

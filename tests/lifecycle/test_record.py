@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tenantry import drift, offboarding
@@ -127,7 +127,6 @@ def test_the_record_of_5000_members_with_the_longest_names_fits() -> None:
     assert marked.keys() == set(less)
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

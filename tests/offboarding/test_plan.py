@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tenantry.declared import Team
@@ -36,7 +36,6 @@ PLAN = RemovalPlan(TEAM, (*ROBOTS, *images(OLD, NEW)), repositories=(OLD, NEW), 
 KEEPING = replace(PLAN, removed=ROBOTS, delete_images=False)
 
 
-@settings(deadline=None)
 @given(st.sets(st.sampled_from(ROBOTS)), st.sets(st.sampled_from((OLD, NEW))))
 def test_an_approval_covers_what_an_interrupted_removal_has_left(
     removed: set[Deletion], repositories: set[Repository]

@@ -28,7 +28,6 @@ def test_the_invariants_hold_after_any_sequence_of_manual_changes(
     some = settings(
         max_examples=walks,
         stateful_step_count=steps,
-        deadline=None,
         print_blob=True,
         suppress_health_check=list(HealthCheck),
     )
@@ -55,7 +54,7 @@ def test_of_two_rotations_at_once_one_rotates(bench: Bench) -> None:
 
 
 @pytest.mark.long
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_beside_another_rotation_onboarding_and_remediation_in_any_order_of_requests(
     data: st.DataObject, interleaved: tuple[Bench, Snapshot]
