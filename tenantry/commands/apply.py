@@ -55,7 +55,8 @@ def run(
         planned = application.plan(with_platform=with_platform)
         faulty = left_out(state, team)
         application.show([*planned, *faulty])
-        if not any(outcome.has_changes for outcome in planned):
+        planned_any = any(outcome.has_changes for outcome in planned)
+        if not planned_any:
             outcomes = planned
         elif writer.confirm("Make these changes?"):
             outcomes = application.apply(planned)
@@ -64,7 +65,7 @@ def run(
     outcomes = [_as_done(outcome) for outcome in [*outcomes, *faulty]]
     if as_json:
         give(json_text(explain.document(outcomes)))
-    elif any(outcome.done for outcome in outcomes) or any(outcome.error for outcome in outcomes):
+    elif planned_any or any(outcome.error for outcome in outcomes):
         for outcome in outcomes:
             if outcome.error is not None:
                 fail(f"{outcome.name}: {outcome.error}")

@@ -19,6 +19,10 @@ from tenantry.contexts import FILE
 from tests.support.command_line import Run
 from tests.support.harness import SHOP, Bench, environment, write
 
+pytestmark = pytest.mark.demand(
+    "operate", "command line: apply, rotate, remediate, status and init"
+)
+
 
 class Answers(io.StringIO):
     """The input of a person at a terminal."""

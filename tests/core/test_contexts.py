@@ -13,6 +13,8 @@ from tenantry.connections import Connections
 from tenantry.contexts import connections
 from tenantry.errors import DeclarationError
 
+pytestmark = pytest.mark.demand("operate", "command line: named contexts, no secret in a file")
+
 PRINT = f"[{sys.executable}, -c, \"print('from-command')\"]"
 TWO = f"""
 current: lab

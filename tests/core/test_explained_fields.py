@@ -13,6 +13,10 @@ from tenantry.declared.schema import FILES, content
 from tenantry.errors import DeclarationError
 from tests.support.command_line import Run
 
+pytestmark = pytest.mark.demand(
+    "operate", "command line: each field is explained, with a valid example"
+)
+
 FIELDS = [(name, field) for name in ("platform", "team") for field in file(name).walk()]
 SCHEMAS = {name: content(FILES[f"{name}.schema.json"]) for name in ("platform", "team")}
 

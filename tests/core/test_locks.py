@@ -10,6 +10,10 @@ from tenantry.outcomes import NotApproved, Outcome
 from tenantry.plan import Plan
 from tests.support.harness import Bench
 
+pytestmark = pytest.mark.demand(
+    "operate", "command line: it takes the locks of the flows, or refuses"
+)
+
 
 def test_a_command_takes_the_locks_of_the_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(API, "http://127.0.0.1:9/api")
