@@ -49,13 +49,10 @@ def main(once: bool) -> int:
             _deploy(addresses)
             in_sync = _print_inventory(addresses, declared)
             _print_addresses(platform, addresses, declared)
-            _write_environment(platform, addresses, declared)
             has_errors = _print_errors(platform)
             if not once:
-                console.print("\nEverything runs until you press Ctrl-C.")
-                while True:
-                    time.sleep(1)
-                    platform.check()
+                _write_environment(platform, addresses, declared)
+                _run_until_stopped(platform)
         return 0 if succeeded and in_sync and not has_errors else 1
     except KeyboardInterrupt:
         return 0
@@ -63,7 +60,6 @@ def main(once: bool) -> int:
         console.print(f"[red]The demo stopped:[/] {error}")
         return 1
     finally:
-        ENVIRONMENT.unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -182,6 +178,17 @@ def _write_environment(platform: LocalPlatform, addresses: dict[str, Any], decla
     lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     write_private(ENVIRONMENT, "\n".join([*lines, ""]).encode())
     console.print(f"{'In a shell':<17} . {ENVIRONMENT.relative_to(ROOT)}", highlight=False)
+
+
+def _run_until_stopped(platform: LocalPlatform) -> None:
+    """Run until Ctrl-C. The variables are removed first, since the processes take time to end."""
+    console.print("\nEverything runs until you press Ctrl-C.")
+    try:
+        while True:
+            time.sleep(1)
+            platform.check()
+    finally:
+        ENVIRONMENT.unlink(missing_ok=True)
 
 
 def _stop(number: int, frame: object) -> None:
