@@ -403,8 +403,8 @@ def test_tenantry_adopts_an_existing_namespace_only_where_it_may(tenant: Tenant)
     ours.core.create_namespace(as_body({"metadata": {"name": existing}}))
     team = {
         "routes": tenant.routes,
-        "further_namespaces": {"jobs": {}, "new": {}},
-        "names": {"further_namespaces": {"jobs": existing, "new": f"new-{ours.mark}"}},
+        "further_namespaces": {"jobs": {}, "batch": {}, "new": {}},
+        "names": {"further_namespaces": {"batch": existing, "new": f"new-{ours.mark}"}},
         "adopt": {"kubernetes": "yes"},
     }
 
