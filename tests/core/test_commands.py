@@ -376,8 +376,11 @@ def test_the_sandboxs_variables_connect_the_other_commands(tmp_path: Path) -> No
 
 @pytest.fixture
 def volume() -> Iterator[None]:
+    handlers = logging.root.handlers[:]
     yield
     set_volume(quiet=False, verbose=0)
+    logging.root.handlers[:] = handlers
+    logging.getLogger("tenantry").setLevel(logging.NOTSET)
 
 
 @pytest.mark.usefixtures("volume")
