@@ -260,10 +260,14 @@ def remediate_teams(
         def remediate_team(team: str) -> Remediated:
             first, now = remedy.of([team]), second.of([team])
             same = now.steps <= first.steps if resumed else now.hash == first.hash
+            # A change that is missing from the second plan is made by now, or could not be planned.
+            unread = observed.failure(team) if first.steps - now.steps else None
             if approved and not same:
-                result = Remediated(team, differs=True)
+                result = Remediated(team, error=unread, differs=unread is None)
             else:
                 result = _remediate_team(systems, team, now, observed, lock)
+                if result.error is None and unread is not None:
+                    result = replace(result, error=unread)
             finished(result)
             return result
 

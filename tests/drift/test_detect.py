@@ -13,6 +13,7 @@ from tenantry import declared, drift
 from tenantry.declared import Team
 from tenantry.drift.findings import SYSTEMS, Finding, SystemName
 from tenantry.errors import SystemUnavailable
+from tenantry.locks import NoLock
 from tenantry.onboarding import configure
 from tenantry.plan import Plan
 from tenantry.sandbox import Sandbox
@@ -694,6 +695,28 @@ def test_a_plan_that_changes_during_its_approval_is_approved_again(watched: Watc
     ]
     assert (result.note, result.error) == ("", None)
     assert findings_of(watched.report()) == set()
+
+
+@pytest.mark.parametrize("approved", [False, True])
+def test_a_team_that_cannot_be_read_again_is_not_called_remediated(
+    approved: bool, watched: Watched
+) -> None:
+    projects = watched.sandbox.harbor.projects
+    projects["team-shop"].metadata["public"] = "true"
+    remedy = drift.choose(watched.detect(), "safe")
+    watched.sandbox.controls.take_down("core")
+
+    (result,) = drift.remediate_teams(
+        watched.systems, remedy, drift.Order("safe"), NoLock(), approved=approved
+    )
+
+    assert (result.name, result.done, result.differs) == ("shop", (), False)
+    assert isinstance(result.error, SystemUnavailable)
+    watched.sandbox.controls.take_down()
+    (result,) = drift.remediate_teams(
+        watched.systems, remedy, drift.Order("safe"), NoLock(), approved=approved
+    )
+    assert (len(result.done), result.error) == (1, None)
 
 
 # Costs

@@ -202,6 +202,7 @@ def test_drift_is_what_others_have_made(taken_over: TakenOver, figure: Figure) -
     assert found == {
         "extra RoleBinding": len(regular(taken_over.teams)),
         "extra identity provider": 1,
+        "extra system robot": 1,
     }
 
 
