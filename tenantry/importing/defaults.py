@@ -48,9 +48,13 @@ class Complete:
 
 
 def common(teams: Sequence[Complete]) -> Data:
-    """Return the defaults that make the teams' own files short; empty for less than two teams."""
+    """Return the defaults that make the teams' own files short; empty for less than two teams.
+
+    They do not depend on the order of the teams.
+    """
     if len(teams) < 2:
         return {}
+    teams = sorted(teams, key=lambda team: str(team.data["name"]))
     shared = {part: _common([team.full[part] for team in teams], (part,)) for part in SHARED}
     lean = {part: _merged([team.lean.get(part, {}) for team in teams]) for part in SHARED}
     base = complete(Platform(), Team(name=NAMES)).model_dump(mode="json")
