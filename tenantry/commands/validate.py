@@ -2,12 +2,10 @@
 
 import re
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote
 
-from tenantry import declared
+from tenantry import declared, sarif
 from tenantry.commands.exit_status import FAILED, NOTHING_TO_DO
 from tenantry.commands.output import give, say, say_skipped, warn
 from tenantry.errors import DeclarationError
@@ -16,9 +14,6 @@ from tenantry.wording import count
 
 Form = Literal["text", "json", "sarif"]
 _PLACED = re.compile(r"(?P<file>[^:]+\.ya?ml):(?P<line>\d+): (?P<text>.*)", re.DOTALL)
-_SCHEMA = (
-    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-)
 
 
 def run(folder: Path, form: Form) -> int:
@@ -47,11 +42,10 @@ def run(folder: Path, form: Form) -> int:
             if faults:
                 raise DeclarationError(faults)
             say(f"{folder}: {count(len(state.teams), 'team')} and the platform are valid.")
-    if form == "json":
+    if form != "text":
         rows = [_placed(fault, "error") for fault in faults]
-        give(json_text([*rows, *(_placed(warning, "warning") for warning in warnings)]))
-    if form == "sarif":
-        give(json_text(_sarif(folder, faults, warnings)))
+        rows += [_placed(warning, "warning") for warning in warnings]
+        give(json_text(rows if form == "json" else _sarif(folder, rows)))
     return FAILED if faults else NOTHING_TO_DO
 
 
@@ -63,36 +57,22 @@ def _placed(text: str, level: str) -> dict[str, Any]:
     return {"level": level, "file": found["file"], "line": line, "message": found["text"]}
 
 
-def _sarif(folder: Path, faults: Sequence[str], warnings: Sequence[str]) -> dict[str, Any]:
+def _sarif(folder: Path, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     rule = {
         "id": "declared-state",
         "shortDescription": {"text": "The declared state has a fault"},
     }
-    rows = [_placed(fault, "error") for fault in faults]
-    rows += [_placed(warning, "warning") for warning in warnings]
-    run = {
-        "tool": {
-            "driver": {"name": "Tenantry", "version": version("tenantry"), "rules": [rule]},
-        },
-        "automationDetails": {"id": "tenantry/validate/"},
-        "columnKind": "utf16CodeUnits",
-        "results": [_result(folder, row) for row in rows],
-    }
-    return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
+    return sarif.document("validate", [rule], [_result(folder, row) for row in rows])
 
 
 def _result(folder: Path, row: dict[str, Any]) -> dict[str, Any]:
     # Code hosts resolve paths from the repository's root, where CI usually runs.
     file = row["file"] or "platform.yaml"
     path = file if folder.is_absolute() else (folder / file).as_posix()
-    place = {
-        "artifactLocation": {"uri": quote(path)},
-        "region": {"startLine": row["line"] or 1},
-    }
     return {
         "ruleId": "declared-state",
         "ruleIndex": 0,
         "level": row["level"],
         "message": {"text": sarif_text(row["message"])},
-        "locations": [{"physicalLocation": place}],
+        "locations": sarif.locations(path, row["line"] or 1),
     }

@@ -2,18 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from importlib.metadata import version
 from typing import Any
-from urllib.parse import quote
 
-from tenantry import explain
+from tenantry import explain, sarif
 from tenantry.drift.findings import CLASSES, Finding, FindingClass, Report, Severity, team_name
 from tenantry.drift.history import History
 from tenantry.text import json_text, sarif_text, visible
 
-_SCHEMA = (
-    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-)
 _LEVELS: dict[Severity, str] = {"critical": "error", "warning": "warning", "info": "note"}
 _RULES: dict[FindingClass, tuple[str, str]] = {
     "broken": ("A credential does not work", "It exists, and does not work or expires soon."),
@@ -28,24 +23,12 @@ def text(report: Report, history: History) -> str:
     """Return the report as SARIF. Code hosts resolve file paths from the repository's root."""
     since = history.open_since()
     rules = [*map(_check, report.checks)] if report.checks else [*map(_rule, CLASSES)]
-    driver = {
-        "name": "Tenantry",
-        "version": version("tenantry"),
-        "rules": rules,
+    invocation = {
+        "executionSuccessful": not report.unreadable,
+        "endTimeUtc": report.time.strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
-    run = {
-        "tool": {"driver": driver},
-        "automationDetails": {"id": f"tenantry/{report.title.lower()}/"},
-        "columnKind": "utf16CodeUnits",
-        "invocations": [
-            {
-                "executionSuccessful": not report.unreadable,
-                "endTimeUtc": report.time.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            }
-        ],
-        "results": [_result(finding, report, since.get(finding.id)) for finding in report.findings],
-    }
-    content = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
+    results = [_result(finding, report, since.get(finding.id)) for finding in report.findings]
+    content = sarif.document(report.title.lower(), rules, results, invocations=[invocation])
     return json_text(content) + "\n"
 
 
@@ -71,16 +54,12 @@ def _result(finding: Finding, report: Report, since: datetime | None) -> dict[st
     rule = f"checks/{finding.check}" if finding.check else f"drift/{finding.class_}"
     order: Sequence[str] = report.checks or CLASSES
     path = f"{report.base.strip('/')}/{finding.location.file}".lstrip("/")
-    place = {
-        "artifactLocation": {"uri": quote(path)},
-        "region": {"startLine": finding.location.line},
-    }
     return {
         "ruleId": rule,
         "ruleIndex": order.index(finding.check or finding.class_),
         "level": _LEVELS[finding.severity],
         "message": {"text": sarif_text(_message(finding))},
-        "locations": [{"physicalLocation": place}],
+        "locations": sarif.locations(path, finding.location.line),
         "partialFingerprints": {"tenantryFindingId/v1": finding.fingerprint},
         "properties": {
             "severity": finding.severity,
